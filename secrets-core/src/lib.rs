@@ -1,0 +1,29 @@
+//! The interface, cache and manager that every backend of `secrets` plugs into.
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod clock;
+mod error;
+#[cfg(feature = "test-util")]
+mod fake_clock;
+mod fields;
+mod metadata;
+mod name;
+mod reference;
+mod secret;
+mod version;
+mod watch;
+
+pub use backend::{Capabilities, Fetched, ReadRequest, SecretBackend};
+pub use clock::{Clock, SystemClock};
+pub use error::{Cause, Error, ErrorKind, Result};
+#[cfg(feature = "test-util")]
+pub use fake_clock::FakeClock;
+pub use fields::Field;
+pub use metadata::{Lease, Metadata};
+pub use name::SecretName;
+pub use reference::SecretRef;
+pub use secret::Secret;
+pub use version::Version;
+pub use watch::{BackendEvent, BackendEvents, WatchedNames, WatchedNamesSender};
