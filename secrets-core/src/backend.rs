@@ -67,9 +67,9 @@ pub trait SecretBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # For implementors
     ///
-    /// Subscribe before the first item is awaited, so that no change after that is lost. `names` says which secrets are
-    /// of interest now; an event about another does no harm. When changes may have been missed, send
-    /// [`Resync`](crate::BackendEvent::Resync).
+    /// Every change after this returns has to be reported, by name or, when one may have been missed, by a
+    /// [`Resync`](crate::BackendEvent::Resync): also one that comes while the subscription is still being set up.
+    /// `names` says which secrets are of interest now; an event about another does no harm.
     fn watch(&self, names: WatchedNames) -> Option<BackendEvents> {
         let _ = names;
         None

@@ -87,7 +87,7 @@ impl FakeClock {
             .map(|sleeper| sleeper.deadline)
             .filter(|&at| at > state.monotonic)
             .min()?;
-        Some(next - state.monotonic)
+        next.checked_sub(state.monotonic)
     }
 
     /// Lets `duration` pass: turns the clock to each sleeper in turn and lets all tasks run until they wait again.

@@ -15,6 +15,8 @@ pub struct Metadata {
     lease: Option<Lease>,
     stale_since: Option<SystemTime>,
     attributes: BTreeMap<Box<str>, Box<str>>,
+    /// Through which members of composites the value came, the outermost last.
+    route: Vec<u16>,
 }
 
 impl Metadata {
@@ -91,6 +93,18 @@ impl Metadata {
     pub fn with_attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.attributes.insert(name.into(), value.into());
         self
+    }
+
+    /// The same, noting that it came through this member of a composite.
+    pub(crate) fn through(mut self, member: u16) -> Self {
+        self.route.push(member);
+        self
+    }
+
+    /// What that member knew it as; `None` when it came through another.
+    pub(crate) fn from_member(&self, member: u16) -> Option<Self> {
+        let mut inner = self.clone();
+        (inner.route.pop()? == member).then_some(inner)
     }
 
     /// The same, flagged as served past its time to live.
