@@ -32,7 +32,7 @@ impl FallbackBackend {
                 "a fallback chain needs 1 to 100 members",
             ));
         }
-        let names: Vec<_> = members.iter().map(|member| member.name()).collect();
+        let names: Vec<_> = members.iter().map(SecretBackend::name).collect();
         Ok(Self {
             name: names.join(","),
             members,
@@ -55,7 +55,7 @@ impl FallbackBackend {
 
 /// Asks one member, which may only know again what came from itself.
 async fn ask(number: u16, member: &dyn SecretBackend, request: ReadRequest<'_>) -> Result<Fetched> {
-    let known = request.known.and_then(|known| known.from_member(number));
+    let known = request.known.and_then(|known| known.known_to_member(number));
     let answer = member.get(request.with_known(known.as_ref())).await;
     mark(number, member, answer)
 }
@@ -97,7 +97,7 @@ impl SecretBackend for FallbackBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let each = || self.members.iter().map(|member| member.capabilities());
+        let each = || self.members.iter().map(SecretBackend::capabilities);
         // Sorted before any number, `None` wins: one member that reads one at a time makes the chain do so.
         let batch = each().map(|can| can.batch).min().flatten();
         Capabilities::new()
@@ -132,7 +132,7 @@ impl SecretBackend for FallbackBackend {
             }
             let known: Vec<_> = open
                 .iter()
-                .map(|&at| requests[at].known.and_then(|known| known.from_member(number)))
+                .map(|&at| requests[at].known.and_then(|known| known.known_to_member(number)))
                 .collect();
             let asked: Vec<_> = open
                 .iter()

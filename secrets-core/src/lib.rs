@@ -37,5 +37,7 @@ pub use name::SecretName;
 pub use reference::SecretRef;
 pub use router::{PrefixRouter, PrefixRouterBuilder};
 pub use secret::Secret;
+#[cfg(feature = "test-util")]
+pub use secret::SecretProbe;
 pub use version::Version;
 pub use watch::{BackendEvent, BackendEvents, WatchedNames, WatchedNamesSender};

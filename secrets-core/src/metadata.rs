@@ -102,7 +102,7 @@ impl Metadata {
     }
 
     /// What that member knew it as; `None` when it came through another.
-    pub(crate) fn from_member(&self, member: u16) -> Option<Self> {
+    pub(crate) fn known_to_member(&self, member: u16) -> Option<Self> {
         let mut inner = self.clone();
         (inner.route.pop()? == member).then_some(inner)
     }

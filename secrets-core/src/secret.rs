@@ -247,12 +247,39 @@ impl Secret {
         Arc::ptr_eq(&self.0.value, &other.0.value) || self.expose_secret() == other.expose_secret()
     }
 
+    /// Tells, later, whether the value is still in memory, without keeping it there.
+    #[cfg(feature = "test-util")]
+    pub fn probe(&self) -> SecretProbe {
+        SecretProbe(Arc::downgrade(&self.0.value))
+    }
+
     fn error(&self, kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         let error = Error::new(kind, message);
         match &self.0.origin {
             Some(Origin { backend, name }) => error.with_backend(backend).with_secret(name),
             None => error,
         }
+    }
+}
+
+/// Tells whether a value is still in memory: for tests that prove that it is not.
+#[cfg(feature = "test-util")]
+pub struct SecretProbe(std::sync::Weak<Value>);
+
+#[cfg(feature = "test-util")]
+impl SecretProbe {
+    /// Whether any clone of the secret is left, and so the value is not wiped yet.
+    pub fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+#[cfg(feature = "test-util")]
+impl fmt::Debug for SecretProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretProbe")
+            .field("is_alive", &self.is_alive())
+            .finish()
     }
 }
 
