@@ -136,7 +136,8 @@ impl Core {
         let end = [lease, expiry].into_iter().flatten().min();
         let ttl = self.config.ttl.mul_f64(jitter);
         let ttl = end.map_or(ttl, |end| end.min(ttl));
-        let fits = secret.weight() <= self.config.capacity_bytes;
+        let weight = secret.weight();
+        let fits = weight <= self.config.capacity_bytes;
         let handled = state
             .slots
             .get(&claim.key)
@@ -145,6 +146,7 @@ impl Core {
             let refresh = self.config.refresh_ahead && claim.key.version.is_none();
             let held = Held {
                 secret: secret.clone(),
+                weight,
                 sequence: claim.sequence,
                 fetched: now,
                 fresh_until: now.after(ttl),

@@ -1,7 +1,7 @@
 //! One fetch: the task that calls the backend for a secret, or for a page of them, until there is an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -68,6 +68,8 @@ struct Fetch {
     probing: bool,
     priority: Priority,
     deadline: Tick,
+    /// Set before this takes itself out of the list of fetches: it may end before it is put in.
+    ended: Arc<AtomicBool>,
 }
 
 impl Core {
@@ -104,8 +106,11 @@ impl Core {
             let id = self.lock().next_fetch();
             let (domain, effort) = (claims[0].domain.clone(), claims[0].effort);
             let probing = effort == Effort::Probe;
+            let ended = Arc::new(AtomicBool::new(false));
+            let seen = ended.clone();
+            let core = self.clone();
             let fetch = Fetch {
-                core: self.clone(),
+                core,
                 id,
                 domain,
                 claims,
@@ -113,13 +118,14 @@ impl Core {
                 probing,
                 priority,
                 deadline,
+                ended,
             };
             let task = runtime.spawn(fetch.run()).abort_handle();
             let mut state = self.lock();
             if state.closed {
                 drop(state);
                 task.abort();
-            } else if !task.is_finished() {
+            } else if !seen.load(Ordering::Acquire) {
                 state.fetches.insert(id, task);
             }
         }
@@ -348,6 +354,7 @@ impl Fetch {
 
 impl Drop for Fetch {
     fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
         let core = self.core.clone();
         let now = core.time.now();
         let claims = std::mem::take(&mut self.claims);

@@ -190,7 +190,9 @@ impl Core {
 
     /// The store says that a secret has changed: what is held is fetched anew at once, what failed may be asked again.
     pub(super) fn changed(self: &Arc<Self>, runtime: &Handle, name: &SecretName) {
-        for key in self.lock().slots.keys_of(name) {
+        // Of its own statement: a guard in the head of a loop lives as long as the loop.
+        let keys = self.lock().slots.keys_of(name);
+        for key in keys {
             let known = {
                 let mut state = self.lock();
                 state.slots.update(&key, |slot| {

@@ -57,6 +57,8 @@ pub(super) struct Published {
 /// A cached value and its times.
 pub(super) struct Held {
     pub(super) secret: Secret,
+    /// Bytes of plaintext when it came; an object made of its fields later is not counted.
+    pub(super) weight: usize,
     pub(super) sequence: Sequence,
     pub(super) fetched: Tick,
     /// When its time to live ends.

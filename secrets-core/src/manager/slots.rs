@@ -157,7 +157,12 @@ impl Slots {
         }
         self.update(key, |slot| {
             let Some(held) = &slot.held else { return };
-            if now >= held.fresh_until {
+            // What is shown is of this value: a new one takes the fields of the old away.
+            let shown = slot
+                .published
+                .iter()
+                .any(|published| *published.reference == *reference);
+            if shown || now >= held.fresh_until {
                 return;
             }
             let reference: Arc<str> = reference.into();
@@ -166,8 +171,6 @@ impl Slots {
                 field.clone(),
                 held.due(now, slot.refresh_under_way()),
             );
-            slot.published
-                .retain(|published| published.reference != reference);
             slot.published.push(Published {
                 reference,
                 weight: field.weight(),
@@ -219,7 +222,7 @@ impl Slots {
 fn size(slot: &Slot) -> (usize, usize) {
     let held = usize::from(slot.held.is_some());
     let fields = slot.published.len().saturating_sub(held);
-    let bytes = slot.held.as_ref().map_or(0, |held| held.secret.weight())
+    let bytes = slot.held.as_ref().map_or(0, |held| held.weight)
         + slot
             .published
             .iter()
