@@ -662,9 +662,9 @@ fn known_values_may_be_found_unchanged() {
         let rig = Rig::with(exactly);
         let renewed = Lease::new("lease/1", secs(50), true);
         rig.backend
-            .on("a", [leased("v", 10), Answer::unchanged(Some(renewed), None)]);
+            .on("a", [Answer::value("v"), Answer::unchanged(Some(renewed), None)]);
         let first = rig.get("a").await.unwrap();
-        rig.clock.advance(secs(10));
+        rig.clock.advance(TTL);
         let second = rig.get("a").await.unwrap();
         assert!(rig.backend.calls()[1].requests[0].known);
         assert_eq!(text(&second), text(&first));
