@@ -16,7 +16,11 @@ use crate::trim::Trim;
 ///
 /// Cloning is cheap.
 #[derive(Clone, Debug)]
-pub struct FileBackend(Arc<Options>);
+pub struct FileBackend {
+    options: Arc<Options>,
+    #[cfg(feature = "tracing")]
+    warned: Arc<crate::warned::Warned>,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -68,7 +72,11 @@ impl FileBackend {
     }
 
     pub(crate) fn from_options(options: Options) -> Self {
-        Self(Arc::new(options))
+        Self {
+            options: Arc::new(options),
+            #[cfg(feature = "tracing")]
+            warned: Arc::default(),
+        }
     }
 
     /// The file that holds the secret `name`, whether or not it exists.
@@ -77,18 +85,15 @@ impl FileBackend {
     ///
     /// `InvalidName` when no file can have that name.
     pub fn path(&self, name: &SecretName) -> Result<PathBuf> {
-        let path = self
-            .0
-            .naming
-            .path(name)
-            .map_err(|error| located(error, Some(name)))?;
-        Ok(self.0.root.join(path))
+        let path = self.options.naming.path(name);
+        let path = path.map_err(|error| located(error, Some(name)))?;
+        Ok(self.options.root.join(path))
     }
 
     /// The same backend, resolving paths as where there is no `openat2`.
     #[cfg(all(unix, test))]
     pub(crate) fn walking(&self) -> Self {
-        let mut options = Options::clone(&self.0);
+        let mut options = Options::clone(&self.options);
         options.walk = true;
         Self::from_options(options)
     }
@@ -102,7 +107,7 @@ impl FileBackend {
             let message = "files are read on tokio's blocking threads; call from within a tokio runtime";
             return Err(Error::new(ErrorKind::Unsupported, message));
         };
-        let options = self.0.clone();
+        let options = self.options.clone();
         match runtime.spawn_blocking(move || work(&options)).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => Err(Error::new(
@@ -129,15 +134,17 @@ impl SecretBackend for FileBackend {
 
     async fn get(&self, request: ReadRequest<'_>) -> Result<Fetched> {
         let name = request.name;
-        let secret = async {
+        let found = async {
             request.refuse_version()?;
-            let path = self.0.naming.path(name)?;
+            let path = self.options.naming.path(name)?;
             self.blocking(move |options| options.read(&path)).await
         };
-        match secret.await {
-            Ok(secret) => Ok(secret.into()),
-            Err(error) => Err(located(error, Some(name))),
+        let found = found.await.map_err(|error| located(error, Some(name)))?;
+        #[cfg(feature = "tracing")]
+        if let Some(mode) = found.exposed {
+            self.warned.warn(name, &self.path(name)?, mode);
         }
+        Ok(found.secret.into())
     }
 
     async fn list(&self, prefix: Option<&SecretName>) -> Result<Vec<SecretName>> {
@@ -152,6 +159,13 @@ impl SecretBackend for FileBackend {
     }
 }
 
+struct Found {
+    secret: Secret,
+    /// See [`OpenFile::exposed`](crate::beneath::OpenFile::exposed).
+    #[cfg(feature = "tracing")]
+    exposed: Option<u32>,
+}
+
 fn located(error: Error, name: Option<&SecretName>) -> Error {
     let error = error.with_backend(FileBackend::NAME);
     match name {
@@ -161,21 +175,26 @@ fn located(error: Error, name: Option<&SecretName>) -> Error {
 }
 
 impl Options {
-    fn read(&self, path: &Path) -> Result<Secret> {
+    fn read(&self, path: &Path) -> Result<Found> {
         let problem = |problem| self.problem(problem, path);
         let Some(root) = self.open()? else {
             return Err(problem(Problem::Missing));
         };
         let file = root.open_file(path).map_err(problem)?;
-        if let Some(mode) = file.exposed().filter(|_| self.strict_permissions) {
-            return Err(self.exposed(mode, path));
+        let exposed = file.exposed();
+        if let (Some(mode), true) = (exposed, self.strict_permissions) {
+            return Err(self.refused(mode, path));
         }
         let content = file.read(self.max_size).map_err(problem)?;
         let mut metadata = Metadata::new();
         if let Some(modified) = content.modified() {
             metadata = metadata.with_created(modified);
         }
-        Ok(Secret::copy_from(self.trim.apply(content.bytes())).with_metadata(metadata))
+        Ok(Found {
+            secret: Secret::copy_from(self.trim.apply(content.bytes())).with_metadata(metadata),
+            #[cfg(feature = "tracing")]
+            exposed,
+        })
     }
 
     fn list(&self, parent: Option<&SecretName>) -> Result<Vec<SecretName>> {
@@ -260,7 +279,7 @@ impl Options {
         }
     }
 
-    fn exposed(&self, mode: u32, path: &Path) -> Error {
+    fn refused(&self, mode: u32, path: &Path) -> Error {
         let path = self.root.join(path);
         let message = format!(
             "`{}` can be read or written by every user (mode {mode:04o}); take that away, as in `chmod o-rw`, or turn \

@@ -110,6 +110,11 @@ impl FileBackendBuilder {
         let invalid =
             |message: String| Error::new(ErrorKind::InvalidConfig, message).with_backend(FileBackend::NAME);
         let root = match self.root {
+            Where::Here(root) if root.as_os_str().is_empty() => {
+                return Err(invalid(
+                    "the root is empty; name a directory, such as /run/secrets".into(),
+                ));
+            }
             Where::Here(root) => std::path::absolute(root)
                 .map_err(|error| invalid(format!("the root cannot be used: {}", error.kind())))?,
             Where::Unset(variable) => {

@@ -106,6 +106,8 @@ mod builder;
 mod laws;
 mod naming;
 mod trim;
+#[cfg(feature = "tracing")]
+mod warned;
 
 pub use backend::FileBackend;
 pub use builder::FileBackendBuilder;
