@@ -43,6 +43,8 @@ mod permissions;
 #[cfg(any(not(unix), test))]
 mod portable;
 mod problem;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 mod tree;
 #[cfg(unix)]
 mod unix;

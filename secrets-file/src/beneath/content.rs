@@ -156,3 +156,143 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
     Ok(filled)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::VecDeque;
+    use std::io::SeekFrom;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A file whose content is another one from one look at it to the next.
+    struct Scripted {
+        /// What it is at each stamp; the last one stays.
+        states: VecDeque<(u64, Vec<u8>)>,
+        stamps: Cell<u64>,
+        at: usize,
+        interrupted: bool,
+        largest_read: usize,
+    }
+
+    impl Scripted {
+        fn new<const LEN: usize>(states: [(u64, &[u8]); LEN]) -> Self {
+            Self {
+                states: states
+                    .into_iter()
+                    .map(|(len, content)| (len, content.to_vec()))
+                    .collect(),
+                stamps: Cell::new(0),
+                at: 0,
+                interrupted: false,
+                largest_read: 0,
+            }
+        }
+
+        fn state(&self) -> usize {
+            usize::try_from(self.stamps.get().saturating_sub(1))
+                .unwrap()
+                .min(self.states.len() - 1)
+        }
+    }
+
+    impl Read for Scripted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.largest_read = self.largest_read.max(buffer.len());
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let content = &self.states[self.state()].1;
+            // Never more than two bytes at once: short reads are the rule on some file systems.
+            let read = buffer
+                .len()
+                .min(2)
+                .min(content.len() - self.at.min(content.len()));
+            buffer[..read].copy_from_slice(&content[self.at..self.at + read]);
+            self.at += read;
+            Ok(read)
+        }
+    }
+
+    impl Seek for Scripted {
+        fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+            assert_eq!(position, SeekFrom::Start(0));
+            self.at = 0;
+            Ok(0)
+        }
+    }
+
+    impl Source for Scripted {
+        fn stamp(&self) -> io::Result<Stamp> {
+            self.stamps.set(self.stamps.get() + 1);
+            let (len, content) = &self.states[self.state()];
+            let marker = content.first().copied().map_or(0, u64::from);
+            Ok(Stamp {
+                len: *len,
+                modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(marker)),
+                changed: None,
+            })
+        }
+    }
+
+    fn read(mut source: Scripted, limit: usize) -> Result<Vec<u8>, Problem> {
+        let buffer = read_stable(&mut source, limit)?;
+        Ok(buffer[..buffer.len() - 1].to_vec())
+    }
+
+    #[test]
+    fn v8_short_and_interrupted_reads_make_a_whole() {
+        let whole = b"0123456789";
+        assert_eq!(read(Scripted::new([(10, whole)]), 10), Ok(whole.to_vec()));
+        assert_eq!(read(Scripted::new([(0, b"")]), 10), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn v8_a_file_replaced_while_being_read_is_read_again() {
+        let (old, new) = (b"aaaa".as_slice(), b"bbbbbb".as_slice());
+        assert_eq!(read(Scripted::new([(4, old), (6, new)]), 10), Ok(new.to_vec()));
+    }
+
+    #[test]
+    fn v8_a_file_that_is_always_longer_or_shorter_than_it_says_is_refused() {
+        for content in [b"12345".as_slice(), b"123", b""] {
+            assert_eq!(read(Scripted::new([(4, content)]), 10), Err(Problem::Changing));
+        }
+    }
+
+    #[test]
+    fn v8_a_file_that_changes_each_time_is_refused() {
+        let source = Scripted::new([(1, b"a"), (1, b"b"), (1, b"c"), (1, b"d"), (1, b"e"), (1, b"f")]);
+        assert_eq!(read(source, 10), Err(Problem::Changing));
+    }
+
+    #[test]
+    fn v7_a_growing_file_is_bounded_by_its_size_and_by_the_limit() {
+        let endless = [b'x'; 4_096];
+        let mut source = Scripted::new([(4, &endless)]);
+        assert_eq!(read_stable(&mut source, 8).unwrap_err(), Problem::Changing);
+        assert_eq!(source.largest_read, 5);
+        let grown = Scripted::new([(4, &endless), (4_096, &endless)]);
+        assert_eq!(read(grown, 8), Err(Problem::TooLarge { limit: 8 }));
+    }
+
+    #[test]
+    fn v7_too_large_is_refused_before_anything_is_read() {
+        for len in [9, u64::MAX] {
+            let mut source = Scripted::new([(len, b"")]);
+            assert_eq!(
+                read_stable(&mut source, 8).unwrap_err(),
+                Problem::TooLarge { limit: 8 }
+            );
+            assert_eq!(source.largest_read, 0);
+        }
+        let mut source = Scripted::new([(u64::MAX, b"")]);
+        let limit = usize::MAX;
+        assert_eq!(
+            read_stable(&mut source, limit).unwrap_err(),
+            Problem::TooLarge { limit }
+        );
+    }
+}

@@ -76,3 +76,51 @@ fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, metadata: &Metadata) -> Mou
 fn mount(_root: BorrowedFd<'_>, _file: BorrowedFd<'_>, _metadata: &Metadata) -> Mount {
     Mount::default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Mount;
+
+    #[test]
+    fn f6_mounts_that_somebody_else_makes_are_managed() {
+        let plain = Mount::default();
+        assert!(!plain.is_managed());
+        assert!(
+            Mount {
+                of_the_file: true,
+                ..plain
+            }
+            .is_managed()
+        );
+        assert!(
+            Mount {
+                in_memory: true,
+                ..plain
+            }
+            .is_managed()
+        );
+        assert!(
+            Mount {
+                read_only: true,
+                ..plain
+            }
+            .is_managed()
+        );
+        // A read-only root file system, with the secret baked into the image.
+        assert!(
+            !Mount {
+                read_only: true,
+                holds_slash: true,
+                ..plain
+            }
+            .is_managed()
+        );
+        assert!(
+            !Mount {
+                holds_slash: true,
+                ..plain
+            }
+            .is_managed()
+        );
+    }
+}

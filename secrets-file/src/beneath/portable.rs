@@ -41,6 +41,10 @@ impl Dir {
         Ok(File::open(path)?)
     }
 
+    pub(super) fn id(&self, path: &Path) -> Result<DirId, Problem> {
+        self.beneath(path)
+    }
+
     pub(super) fn read(&self, path: &Path) -> Result<Listing<DirId>, Problem> {
         let path = self.beneath(path)?;
         let mut entries = Vec::new();
@@ -136,6 +140,7 @@ mod tests {
         assert_eq!(sub.kind(Path::new("secret")), Ok(EntryKind::File));
         let listing = dir.read(Path::new("sub")).unwrap();
         assert_eq!(listing.id, fs::canonicalize(at("sub")).unwrap());
+        assert_eq!(dir.id(Path::new("sub")), Ok(listing.id));
         assert_eq!(listing.entries, [("secret".into(), Some(EntryKind::File))]);
         let file = sub.open_file(Path::new("secret")).unwrap();
         assert_eq!(sub.exposed(&file, &file.metadata().unwrap()), None);

@@ -147,3 +147,92 @@ impl From<io::Error> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn e1_what_the_system_says_becomes_a_kind() {
+        use rustix::io::Errno;
+
+        for (errno, problem, kind) in [
+            (Errno::ACCESS, Problem::Denied, ErrorKind::PermissionDenied),
+            (Errno::PERM, Problem::Denied, ErrorKind::PermissionDenied),
+            (Errno::NOENT, Problem::Missing, ErrorKind::NotFound),
+            (Errno::NOTDIR, Problem::NotADirectory, ErrorKind::NotFound),
+            (Errno::ISDIR, Problem::Directory, ErrorKind::NotFound),
+            (Errno::LOOP, Problem::TooManyLinks, ErrorKind::InvalidData),
+            (Errno::NXIO, Problem::NotAFile, ErrorKind::InvalidData),
+            (Errno::NODEV, Problem::NotAFile, ErrorKind::InvalidData),
+            (Errno::OPNOTSUPP, Problem::NotAFile, ErrorKind::InvalidData),
+            (Errno::XDEV, Problem::Escapes, ErrorKind::PermissionDenied),
+            (Errno::NAMETOOLONG, Problem::NameTooLong, ErrorKind::InvalidName),
+            (
+                Errno::TIMEDOUT,
+                Problem::Failed(io::ErrorKind::TimedOut),
+                ErrorKind::Timeout,
+            ),
+            (
+                Errno::STALE,
+                Problem::Failed(io::ErrorKind::StaleNetworkFileHandle),
+                ErrorKind::Unavailable,
+            ),
+            (
+                Errno::NOTCONN,
+                Problem::Failed(io::ErrorKind::NotConnected),
+                ErrorKind::Unavailable,
+            ),
+        ] {
+            assert_eq!(Problem::from(errno), problem);
+            assert_eq!(Problem::from(io::Error::from(errno)), problem);
+            assert_eq!(problem.kind(), kind);
+        }
+        for errno in [
+            Errno::IO,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::INVAL,
+            Errno::AGAIN,
+        ] {
+            assert_eq!(Problem::from(errno).kind(), ErrorKind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn e1_every_problem_has_a_code_and_says_what_it_is() {
+        for (problem, code, kind) in [
+            (Problem::Changing, "changing", ErrorKind::Unavailable),
+            (Problem::Denied, "EACCES", ErrorKind::PermissionDenied),
+            (Problem::Directory, "EISDIR", ErrorKind::NotFound),
+            (Problem::Escapes, "EXDEV", ErrorKind::PermissionDenied),
+            (
+                Problem::Failed(io::ErrorKind::NotConnected),
+                "NotConnected",
+                ErrorKind::Unavailable,
+            ),
+            (Problem::Missing, "ENOENT", ErrorKind::NotFound),
+            (Problem::NameTooLong, "ENAMETOOLONG", ErrorKind::InvalidName),
+            (Problem::NotADirectory, "ENOTDIR", ErrorKind::NotFound),
+            (Problem::NotAFile, "not-a-file", ErrorKind::InvalidData),
+            (
+                Problem::TooLarge { limit: 7 },
+                "too-large",
+                ErrorKind::InvalidData,
+            ),
+            (
+                Problem::TooManyEntries,
+                "too-many-entries",
+                ErrorKind::InvalidData,
+            ),
+            (Problem::TooManyLinks, "ELOOP", ErrorKind::InvalidData),
+        ] {
+            let error = problem.into_error(Path::new("/run/x"));
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.cause().unwrap().code(), Some(code));
+            assert_eq!(error.message(), format!("`/run/x` {problem}"));
+        }
+    }
+}

@@ -34,6 +34,9 @@ pub(super) fn files(dir: &Dir, path: &Path, deep: bool) -> Result<Vec<PathBuf>, 
         above: Vec::new(),
         files: Vec::new(),
     };
+    // A listing that begins further down finds no more than one that comes through here.
+    let above = path.ancestors().skip(1).map(|above| dir.id(above));
+    search.above = above.collect::<Result<_, _>>()?;
     search.enter(path)?;
     Ok(search.files)
 }

@@ -59,6 +59,10 @@ impl Dir {
         Ok(self.open_beneath(path, FILE)?.into())
     }
 
+    pub(super) fn id(&self, path: &Path) -> Result<DirId, Problem> {
+        Ok(id(&fstat(self.open_beneath(path, SEARCH | DIRECTORY)?)?))
+    }
+
     /// Reads a directory.
     pub(super) fn read(&self, path: &Path) -> Result<Listing<DirId>, Problem> {
         let fd = self.open_beneath(path, OFlags::RDONLY | DIRECTORY)?;
