@@ -56,7 +56,7 @@
 //!
 //! # What is not read
 //!
-//! Everything is resolved [beneath](beneath) the root, which is opened anew by each call. A link that leads out of it is
+//! Everything is resolved [`beneath`] the root, which is opened anew by each call. A link that leads out of it is
 //! refused, whenever it is made; links inside are followed. The root's own path may be a link: it is configuration.
 //!
 //! A file that every user of the system can read or write is reported once, as a warning through `tracing` (feature

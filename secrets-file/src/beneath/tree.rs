@@ -35,8 +35,13 @@ pub(super) fn files(dir: &Dir, path: &Path, deep: bool) -> Result<Vec<PathBuf>, 
         files: Vec::new(),
     };
     // A listing that begins further down finds no more than one that comes through here.
-    let above = path.ancestors().skip(1).map(|above| dir.id(above));
-    search.above = above.collect::<Result<_, _>>()?;
+    for above in path.ancestors().skip(1) {
+        let id = dir.id(above)?;
+        if search.above.contains(&id) {
+            return Ok(Vec::new());
+        }
+        search.above.push(id);
+    }
     search.enter(path)?;
     Ok(search.files)
 }
