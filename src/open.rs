@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn l4_an_error_names_the_variable_it_comes_from() {
-        for uri in ["", "nowhere:", "env:?ttl=never", "env://user:hunter2@host"] {
+        for uri in ["", "nowhere:", "env:?ttl", "env://user:hunter2@host"] {
             let error = from_variable(Some(uri.into())).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{uri}");
             assert!(error.message().contains("`SECRETS_URI`"), "{error}");
