@@ -1,0 +1,82 @@
+//! One interface for reading secrets from every secret store.
+//!
+//! The same code runs in development and in production; the store is a matter of configuration.
+//!
+//! ```no_run
+//! # async fn example() -> secrets::Result<()> {
+//! let secrets = secrets::from_env()?; // `SECRETS_URI`; without it, environment variables
+//! secrets.require(["smtp/api-key", "smtp/database/password"]).await?; // at startup: all that is missing, at once
+//!
+//! let password = secrets.get("smtp/database/password").await?;
+//! connect(password.expose_str()?);
+//! # Ok(()) }
+//! # fn connect(_: &str) {}
+//! ```
+//!
+//! Or with the store in the code, and every option at hand:
+//!
+//! ```
+//! # #[cfg(feature = "env")]
+//! # fn example() -> secrets::Result<()> {
+//! use std::time::Duration;
+//!
+//! use secrets::SecretManager;
+//! use secrets::env::EnvBackend;
+//!
+//! let backend = EnvBackend::builder().prefix("APP_").build()?;
+//! let secrets = SecretManager::builder(backend).ttl(Duration::from_secs(60)).build()?;
+//! # drop(secrets);
+//! # Ok(()) }
+//! # #[cfg(feature = "env")]
+//! # example().unwrap();
+//! ```
+//!
+//! # Where to go from here
+//!
+//! | to | see |
+//! |---|---|
+//! | read secrets | [`SecretManager`]: the cache, what is retried, what is served in an outage |
+//! | use a value | [`Secret`]: bytes, text, fields of a JSON document, metadata |
+//! | choose the store by a URI | [`open`], [`from_env`] |
+//! | configure one component | [`ConfigSecretLoader`] |
+//! | follow a rotation | [`SecretHandle`] |
+//! | ask several stores in turn, or by name | [`FallbackBackend`], [`PrefixRouter`] |
+//! | handle failures | [`Error`], [`ErrorKind`] |
+//! | connect a store of your own | [`SecretBackend`] |
+//!
+//! # Features
+//!
+//! Features only add; none changes what another does.
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
+//! | `file` | yes | files: the module `file`, the scheme `file:` |
+//! | `full` | | every backend |
+//! | `tracing` | yes | spans and events on everything but a cache hit; never a value |
+//!
+//! A crate that only reads secrets, or that implements a backend, can depend on `secrets-core` alone.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each backend uses a part of what reads a URI")
+)]
+
+mod backends;
+mod credentials;
+mod open;
+mod options;
+mod parameter;
+mod uri;
+
+pub use credentials::CREDENTIAL_PARAMETERS;
+pub use open::{backend_for, builder_for, from_env, open};
+#[doc(inline)]
+pub use secrets_core::*;
+#[cfg(feature = "env")]
+#[doc(inline)]
+pub use secrets_env as env;
+#[cfg(feature = "file")]
+#[doc(inline)]
+pub use secrets_file as file;

@@ -1,0 +1,126 @@
+//! What an application compiles along with the facade.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// The most external crates that the default features may bring, build dependencies and macros included.
+const MOST: usize = 36;
+
+/// A crate is in this list when its whole purpose is to talk to somebody else.
+const NETWORK: &[&str] = &[
+    "async-std",
+    "aws-config",
+    "azure_core",
+    "curl",
+    "h2",
+    "hickory-resolver",
+    "hyper",
+    "hyper-util",
+    "isahc",
+    "kube",
+    "mio",
+    "quinn",
+    "reqwest",
+    "rustls",
+    "smol",
+    "socket2",
+    "tokio-rustls",
+    "tonic",
+    "tower",
+    "ureq",
+    "url",
+    "vaultrs",
+    "webpki-roots",
+];
+
+/// A second set of TLS and cryptography; see "Layout" in ARCHITECTURE.md.
+const FOREIGN: &[&str] = &[
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "ring",
+    "rustls-pemfile",
+    "schannel",
+    "security-framework",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The external crates, with versions, that the facade brings with these arguments for cargo.
+fn external(arguments: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "secrets",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .args(["--locked", "--offline"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: BTreeSet<String> = tree
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(
+        crates.iter().any(|name| name.starts_with("secrets-core ")),
+        "{tree}"
+    );
+    crates
+        .into_iter()
+        .filter(|name| !name.starts_with("secrets"))
+        .collect()
+}
+
+fn named<'a>(crates: &'a BTreeSet<String>, names: &[&str]) -> Vec<&'a str> {
+    let name = |package: &'a String| package.split(' ').next().unwrap_or_default();
+    crates
+        .iter()
+        .map(name)
+        .filter(|name| names.contains(name))
+        .collect()
+}
+
+#[test]
+fn the_default_features_bring_at_most_36_crates_and_no_network() {
+    let crates = external(&[]);
+    let list = crates.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    assert!(crates.len() <= MOST, "{} crates: {list}", crates.len());
+    assert_eq!(named(&crates, NETWORK), [""; 0], "{list}");
+}
+
+#[test]
+fn each_local_backend_alone_brings_no_network() {
+    for feature in ["env", "file"] {
+        let crates = external(&["--no-default-features", "--features", feature]);
+        assert_eq!(named(&crates, NETWORK), [""; 0], "{feature}");
+    }
+}
+
+#[test]
+fn the_lock_file_has_one_set_of_tls_and_cryptography() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let packages: BTreeSet<&str> = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .collect();
+    assert!(packages.contains("secrets-core"));
+    let foreign: Vec<_> = FOREIGN.iter().filter(|name| packages.contains(*name)).collect();
+    assert_eq!(foreign, [&""; 0]);
+}

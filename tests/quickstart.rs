@@ -1,0 +1,122 @@
+//! `examples/quickstart.rs` as a process, the way a user runs it.
+#![cfg(all(feature = "env", feature = "file"))]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// `cargo test` builds examples, next to the tests; only `cargo test --test quickstart` does not.
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let target = tests.parent().unwrap().parent().unwrap();
+    let program = target
+        .join("examples")
+        .join(format!("quickstart{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.is_file(),
+        "{} is not built; run `cargo build --example quickstart`",
+        program.display()
+    );
+    program
+}
+
+/// Runs it with these variables and none that the test has.
+fn quickstart(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.env_clear().args(arguments);
+    // Without it a process on Windows does not start.
+    command.envs(std::env::var_os("SYSTEMROOT").map(|root| ("SYSTEMROOT", root)));
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+const PASSWORD: (&str, &str) = ("SMTP_DATABASE_PASSWORD", "hunter2");
+
+#[test]
+fn it_says_where_a_secret_came_from_and_keeps_the_value_to_itself() {
+    let output = quickstart(&[PASSWORD], &["smtp/database/password"]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    for line in [
+        "secret: smtp/database/password",
+        "backend: env",
+        "version: none",
+        "cache: 3 lookups, 2 from the cache, 1 from the store",
+        "value: hidden",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(!out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
+}
+
+#[test]
+fn it_reveals_the_value_when_told_to() {
+    let output = quickstart(&[PASSWORD], &["--reveal", "smtp/database/password"]);
+    assert!(output.status.success());
+    assert!(
+        text(&output.stdout).ends_with("value: hunter2\n"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn the_same_program_reads_files() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("smtp/database")).unwrap();
+    std::fs::write(root.path().join("smtp/database/password"), "hunter2\n").unwrap();
+    let uri = format!("file:{}", root.path().to_str().unwrap().replace('\\', "/"));
+    let uri = ("SECRETS_URI", uri.as_str());
+
+    let output = quickstart(&[uri], &["smtp/database/password", "--reveal"]);
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        out.contains("backend: file\n") && out.contains("created: "),
+        "{out}"
+    );
+    assert!(out.ends_with("value: hunter2\n"), "{out}");
+
+    let missing = quickstart(&[uri, PASSWORD], &["smtp/api-key"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let file = root.path().join("smtp").join("api-key");
+    assert!(
+        text(&missing.stderr).contains(file.to_str().unwrap()),
+        "{}",
+        text(&missing.stderr)
+    );
+}
+
+#[test]
+fn a_missing_secret_names_the_variable_it_looked_for() {
+    let output = quickstart(&[], &["smtp/database/password", "--reveal"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "");
+    assert!(
+        text(&output.stderr).contains("`SMTP_DATABASE_PASSWORD`"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn l4_a_uri_with_a_credential_is_refused_and_not_repeated() {
+    let output = quickstart(
+        &[("SECRETS_URI", "vault://user:hunter2@host/kv")],
+        &["smtp/database/password"],
+    );
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("`SECRETS_URI`") && !err.contains("hunter2"), "{err}");
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for arguments in [&[][..], &["--revael", "a"], &["a", "b"]] {
+        let output = quickstart(&[("A", "hunter2")], arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("usage: "), "{arguments:?}");
+    }
+}
