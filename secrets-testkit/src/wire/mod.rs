@@ -6,11 +6,15 @@
 
 mod body;
 mod ca;
+mod fault;
+mod proxy;
 mod server;
 mod worker;
 
-pub use body::{Body, BodySender};
+pub use body::{Aborted, Body, BodySender};
 pub use bytes::Bytes;
 pub use ca::{Issued, TestCa};
+pub use fault::WireFault;
 pub use http;
+pub use proxy::{WireProxy, WireProxyBuilder};
 pub use server::{Connection, HttpServer, HttpServerBuilder, Request, Response};
