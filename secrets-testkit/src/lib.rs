@@ -10,3 +10,5 @@ mod scripted;
 pub use gate::Gate;
 pub use memory::{MemoryBackend, MemoryStore};
 pub use scripted::{Answer, Asked, Call, CallKind, CallState, ScriptedBackend};
+#[cfg(feature = "wire")]
+pub mod wire;
