@@ -80,3 +80,7 @@ pub use secrets_env as env;
 #[cfg(feature = "file")]
 #[doc(inline)]
 pub use secrets_file as file;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
