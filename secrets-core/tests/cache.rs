@@ -18,7 +18,9 @@ fn exactly(builder: secrets_core::SecretManagerBuilder) -> secrets_core::SecretM
 
 fn leased(value: &str, seconds: u64) -> Answer {
     let lease = Lease::new("lease/1", secs(seconds), true);
-    Secret::copy_from(value.as_bytes()).with_metadata(Metadata::new().with_lease(lease)).into()
+    Secret::copy_from(value.as_bytes())
+        .with_metadata(Metadata::new().with_lease(lease))
+        .into()
 }
 
 #[test]
@@ -38,14 +40,25 @@ fn t1_a_value_is_fresh_strictly_before_its_ttl() {
 fn t2_a_ttl_of_zero_keeps_nothing() {
     block_on(async {
         let rig = Rig::with(|builder| builder.ttl(Duration::ZERO));
-        rig.backend.on("a", [Answer::value("1"), Answer::value("2"), Answer::kind(ErrorKind::Unavailable)]);
+        rig.backend.on(
+            "a",
+            [
+                Answer::value("1"),
+                Answer::value("2"),
+                Answer::kind(ErrorKind::Unavailable),
+            ],
+        );
         rig.backend.on("missing", [Answer::kind(ErrorKind::NotFound)]);
         let first = rig.get("a").await.unwrap();
         let probe = first.probe();
         drop(first);
         assert!(!probe.is_alive());
         assert_eq!(rig.text("a").await, "2");
-        assert_eq!(rig.kind("a").await, ErrorKind::Unavailable, "nothing stale is left to serve");
+        assert_eq!(
+            rig.kind("a").await,
+            ErrorKind::Unavailable,
+            "nothing stale is left to serve"
+        );
         for calls in 1..=3 {
             assert_eq!(rig.kind("missing").await, ErrorKind::NotFound);
             assert_eq!(rig.backend.asked("missing"), calls);
@@ -96,11 +109,18 @@ fn t2_options_out_of_range_are_refused_at_build() {
         ("breaker", |b| b.breaker(1, Duration::ZERO, secs(1))),
     ];
     for (option, configure) in cases {
-        let error = configure(SecretManager::builder(MemoryBackend::new())).build().unwrap_err();
+        let error = configure(SecretManager::builder(MemoryBackend::new()))
+            .build()
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(error.message().starts_with(option), "{error}");
     }
-    assert!(SecretManager::builder(MemoryBackend::new()).ttl(millis(100)).build().is_ok());
+    assert!(
+        SecretManager::builder(MemoryBackend::new())
+            .ttl(millis(100))
+            .build()
+            .is_ok()
+    );
 }
 
 #[test]
@@ -110,12 +130,16 @@ fn t3_the_shortest_of_ttl_lease_and_expiry_counts() {
         let expires = rig.clock.wall() + secs(20);
         let expiring = Secret::copy_from(b"1").with_metadata(Metadata::new().with_expires(expires));
         rig.backend.on("lease", [leased("1", 10), leased("2", 10_000)]);
-        rig.backend.on("expiry", [Answer::from(expiring), Answer::value("2")]);
+        rig.backend
+            .on("expiry", [Answer::from(expiring), Answer::value("2")]);
         for (name, seconds) in [("lease", 10), ("expiry", 20)] {
             assert_eq!(rig.text(name).await, "1");
             let calls = rig.backend.asked(name);
             rig.clock.advance(secs(seconds) - millis(1));
-            assert_eq!((rig.text(name).await, rig.backend.asked(name)), ("1".into(), calls));
+            assert_eq!(
+                (rig.text(name).await, rig.backend.asked(name)),
+                ("1".into(), calls)
+            );
             rig.clock.advance(millis(1));
             assert_eq!(rig.text(name).await, "2");
         }
@@ -167,7 +191,10 @@ fn t4_jitter_is_downward_bounded_and_repeatable() {
     };
     let one = ends(1);
     assert!(one.iter().all(|&end| (270..=300).contains(&end)), "{one:?}");
-    assert!(one.iter().max().unwrap() - one.iter().min().unwrap() > 15, "spread over the band: {one:?}");
+    assert!(
+        one.iter().max().unwrap() - one.iter().min().unwrap() > 15,
+        "spread over the band: {one:?}"
+    );
     assert_eq!(one, ends(1));
     assert_ne!(one, ends(2));
 }
@@ -177,7 +204,8 @@ fn t5_one_refresh_ahead_of_time_while_hits_are_served() {
     block_on(async {
         let rig = Rig::with(|builder| builder.ttl_jitter(0.0));
         let gate = Gate::new();
-        rig.backend.on("a", [Answer::value("1"), Answer::value("2").behind(&gate)]);
+        rig.backend
+            .on("a", [Answer::value("1"), Answer::value("2").behind(&gate)]);
         rig.get("a").await.unwrap();
         rig.clock.advance(secs(179));
         rig.get("a").await.unwrap();
@@ -203,7 +231,10 @@ fn t5_one_refresh_ahead_of_time_while_hits_are_served() {
 fn t5_refreshes_after_a_cold_load_are_spread_and_gathered() {
     block_on(async {
         let batch = std::num::NonZeroUsize::new(20);
-        let rig = Rig::over(|backend| backend.with_batch(batch), |builder| builder.ttl_jitter(0.0));
+        let rig = Rig::over(
+            |backend| backend.with_batch(batch),
+            |builder| builder.ttl_jitter(0.0),
+        );
         rig.backend.otherwise(|_| Answer::value("v"));
         let names: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
         assert!(rig.secrets.get_many(&names).await.iter().all(Result::is_ok));
@@ -221,8 +252,14 @@ fn t5_refreshes_after_a_cold_load_are_spread_and_gathered() {
         }
         let asked: usize = rig.backend.calls().iter().map(|call| call.requests.len()).sum();
         assert_eq!(asked, 100, "each once");
-        assert!(per_second.iter().all(|&calls| calls <= 1), "those of one moment share a call: {per_second:?}");
-        assert!(per_second.iter().filter(|&&calls| calls > 0).count() > 30, "spread: {per_second:?}");
+        assert!(
+            per_second.iter().all(|&calls| calls <= 1),
+            "those of one moment share a call: {per_second:?}"
+        );
+        assert!(
+            per_second.iter().filter(|&&calls| calls > 0).count() > 30,
+            "spread: {per_second:?}"
+        );
     });
 }
 
@@ -303,7 +340,10 @@ fn t9_no_other_error_is_absence() {
             for _ in 0..2 {
                 let error = rig.clock.run(rig.secrets.get_optional("a")).await.unwrap_err();
                 assert_eq!(error.kind(), kind);
-                assert_eq!(rig.clock.run(rig.secrets.exists("a")).await.unwrap_err().kind(), kind);
+                assert_eq!(
+                    rig.clock.run(rig.secrets.exists("a")).await.unwrap_err().kind(),
+                    kind
+                );
             }
             assert_eq!(rig.secrets.stats().negative_hits, 0);
         }
@@ -321,7 +361,11 @@ fn t10_capacity_holds_and_what_is_used_stays() {
             rig.get("favourite").await.unwrap();
             assert!(rig.secrets.stats().entries <= 100);
         }
-        assert_eq!(rig.backend.asked("favourite"), 1, "read all the time, it is never evicted");
+        assert_eq!(
+            rig.backend.asked("favourite"),
+            1,
+            "read all the time, it is never evicted"
+        );
         let stats = rig.secrets.stats();
         assert_eq!((stats.evictions, stats.entries), (901, 100));
     });
@@ -331,7 +375,8 @@ fn t10_capacity_holds_and_what_is_used_stays() {
 fn t10_bytes_are_bounded_too_and_an_oversized_value_is_not_cached() {
     block_on(async {
         let rig = Rig::with(|builder| exactly(builder).capacity(1_000, 1_000));
-        rig.backend.otherwise(|asked| Answer::value(vec![b'v'; asked.name.as_str().len().min(2) * 300]));
+        rig.backend
+            .otherwise(|asked| Answer::value(vec![b'v'; asked.name.as_str().len().min(2) * 300]));
         rig.backend.on("huge", [Answer::value(vec![b'v'; 1_001])]);
         for n in 0..9 {
             rig.get(&n.to_string()).await.unwrap();
@@ -385,7 +430,11 @@ fn t11_r3_name_version_and_field_are_part_of_the_key() {
             }
         }
         assert_eq!(rig.backend.call_count(), 4);
-        let pinned = rig.secrets.get_version("a", &Version::new("1").unwrap()).await.unwrap();
+        let pinned = rig
+            .secrets
+            .get_version("a", &Version::new("1").unwrap())
+            .await
+            .unwrap();
         assert!(text(&pinned).contains("a@1"));
         assert_eq!(rig.backend.call_count(), 4);
     });
@@ -395,14 +444,31 @@ fn t11_r3_name_version_and_field_are_part_of_the_key() {
 fn t12_refresh_makes_one_attempt_and_returns_what_it_brings() {
     block_on(async {
         let rig = Rig::with(exactly);
-        rig.backend.on("a", [Answer::value("1"), Answer::value("2"), Answer::kind(ErrorKind::Unavailable)]);
+        rig.backend.on(
+            "a",
+            [
+                Answer::value("1"),
+                Answer::value("2"),
+                Answer::kind(ErrorKind::Unavailable),
+            ],
+        );
         assert_eq!(rig.text("a").await, "1");
         assert_eq!(text(&rig.secrets.refresh("a").await.unwrap()), "2");
         assert_eq!(rig.text("a").await, "2");
-        assert!(!rig.backend.calls()[1].requests[0].known, "it passes nothing known");
-        assert_eq!(rig.secrets.refresh("a").await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(
+            !rig.backend.calls()[1].requests[0].known,
+            "it passes nothing known"
+        );
+        assert_eq!(
+            rig.secrets.refresh("a").await.unwrap_err().kind(),
+            ErrorKind::Unavailable
+        );
         assert_eq!(rig.backend.call_count(), 3);
-        assert_eq!(rig.text("a").await, "2", "a store that cannot be reached takes nothing away");
+        assert_eq!(
+            rig.text("a").await,
+            "2",
+            "a store that cannot be reached takes nothing away"
+        );
     });
 }
 
@@ -410,16 +476,26 @@ fn t12_refresh_makes_one_attempt_and_returns_what_it_brings() {
 fn t12_refresh_goes_past_back_off_and_breaker() {
     block_on(async {
         let rig = Rig::with(|builder| exactly(builder).breaker(1, secs(60), secs(60)).attempts(1));
-        rig.backend.on("a", [Answer::kind(ErrorKind::PermissionDenied), Answer::value("v")]);
-        rig.backend.on("b", [Answer::kind(ErrorKind::Unavailable), Answer::value("v")]);
+        rig.backend.on(
+            "a",
+            [Answer::kind(ErrorKind::PermissionDenied), Answer::value("v")],
+        );
+        rig.backend
+            .on("b", [Answer::kind(ErrorKind::Unavailable), Answer::value("v")]);
         assert_eq!(rig.kind("a").await, ErrorKind::PermissionDenied);
         assert_eq!(text(&rig.secrets.refresh("a").await.unwrap()), "v");
         assert_eq!(rig.text("a").await, "v");
         assert_eq!(rig.kind("b").await, ErrorKind::Unavailable);
         let error = rig.get("b").await.unwrap_err();
-        assert!(error.message().contains("circuit breaker") && error.retry_after().is_some(), "{error}");
+        assert!(
+            error.message().contains("circuit breaker") && error.retry_after().is_some(),
+            "{error}"
+        );
         assert_eq!(text(&rig.secrets.refresh("b").await.unwrap()), "v");
-        assert!(rig.get("c").await.unwrap_err().kind() == ErrorKind::NotFound, "its success closed the breaker");
+        assert!(
+            rig.get("c").await.unwrap_err().kind() == ErrorKind::NotFound,
+            "its success closed the breaker"
+        );
     });
 }
 
@@ -451,9 +527,16 @@ fn t15_every_way_a_value_leaves_drops_it_at_once() {
 
         rig.secrets.invalidate_all();
         let evicted = cached(&rig, "a").await;
-        let others = [cached(&rig, "b").await, cached(&rig, "c").await, cached(&rig, "d").await];
+        let others = [
+            cached(&rig, "b").await,
+            cached(&rig, "c").await,
+            cached(&rig, "d").await,
+        ];
         settle().await;
-        assert!(!evicted.is_alive() && others.iter().all(SecretProbe::is_alive), "eviction");
+        assert!(
+            !evicted.is_alive() && others.iter().all(SecretProbe::is_alive),
+            "eviction"
+        );
 
         rig.backend.on("d", [Answer::kind(ErrorKind::NotFound)]);
         rig.secrets.refresh("d").await.unwrap_err();
@@ -494,7 +577,10 @@ fn j6_j7_all_fields_of_one_call_come_from_one_call_and_one_version() {
         rig.backend.on("db", (1..=9).map(document));
         let read = ["db#user", "db#password", "db", "db#user", "db#nothing"];
         let results = rig.secrets.get_many(read).await;
-        let texts: Vec<_> = results[..2].iter().map(|result| text(result.as_ref().unwrap())).collect();
+        let texts: Vec<_> = results[..2]
+            .iter()
+            .map(|result| text(result.as_ref().unwrap()))
+            .collect();
         assert_eq!(texts, ["u1", "p1"]);
         assert_eq!(results[4].as_ref().unwrap_err().kind(), ErrorKind::FieldNotFound);
         assert_eq!(rig.backend.call_count(), 1);
@@ -504,7 +590,10 @@ fn j6_j7_all_fields_of_one_call_come_from_one_call_and_one_version() {
         rig.secrets.refresh("db").await.unwrap();
         assert_eq!(rig.text("db#user").await, "u2");
         let results = rig.secrets.get_many(["db#user", "db#password"]).await;
-        let texts: Vec<_> = results.iter().map(|result| text(result.as_ref().unwrap())).collect();
+        let texts: Vec<_> = results
+            .iter()
+            .map(|result| text(result.as_ref().unwrap()))
+            .collect();
         assert_eq!(texts, ["u2", "p2"]);
     });
 }
@@ -522,7 +611,9 @@ fn j6_no_torn_pair_is_ever_read_while_a_secret_rotates() {
             readers.spawn(async move {
                 for _ in 0..2_000 {
                     let pair = secrets.get_many(["db#user", "db#password"]).await;
-                    let [user, password] = pair.as_slice() else { panic!("two were asked for") };
+                    let [user, password] = pair.as_slice() else {
+                        panic!("two were asked for")
+                    };
                     assert_eq!(text(user.as_ref().unwrap()), text(password.as_ref().unwrap()));
                 }
             });
@@ -545,7 +636,10 @@ fn j6_no_torn_pair_is_ever_read_while_a_secret_rotates() {
 fn fields_of_a_secret_share_its_entry_and_leave_with_it() {
     block_on(async {
         let rig = Rig::with(exactly);
-        let fields = vec![Field::new("user", b"u".to_vec()), Field::new("password", b"p".to_vec())];
+        let fields = vec![
+            Field::new("user", b"u".to_vec()),
+            Field::new("password", b"p".to_vec()),
+        ];
         rig.backend.on("db", [Secret::from_fields(fields, "value")]);
         assert_eq!(rig.text("db#user").await, "u");
         assert_eq!(rig.text("db#password").await, "p");
@@ -561,7 +655,8 @@ fn known_values_may_be_found_unchanged() {
     block_on(async {
         let rig = Rig::with(exactly);
         let renewed = Lease::new("lease/1", secs(50), true);
-        rig.backend.on("a", [leased("v", 10), Answer::unchanged(Some(renewed), None)]);
+        rig.backend
+            .on("a", [leased("v", 10), Answer::unchanged(Some(renewed), None)]);
         let first = rig.get("a").await.unwrap();
         rig.clock.advance(secs(10));
         let second = rig.get("a").await.unwrap();
@@ -590,10 +685,16 @@ fn e6_a_batch_gives_one_result_each_and_duplicates_cost_nothing() {
         let rig = Rig::over(|backend| backend.with_batch(batch), exactly);
         rig.backend.otherwise(|_| Answer::value("v"));
         rig.backend.on("missing", [Answer::kind(ErrorKind::NotFound)]);
-        rig.backend.on("denied", [Answer::kind(ErrorKind::PermissionDenied)]);
+        rig.backend
+            .on("denied", [Answer::kind(ErrorKind::PermissionDenied)]);
         let asked = ["a", "missing", "../bad", "a", "denied", "b"];
-        let kinds: Vec<_> =
-            rig.secrets.get_many(asked).await.into_iter().map(|result| result.err().map(|e| e.kind())).collect();
+        let kinds: Vec<_> = rig
+            .secrets
+            .get_many(asked)
+            .await
+            .into_iter()
+            .map(|result| result.err().map(|e| e.kind()))
+            .collect();
         assert_eq!(
             kinds,
             [
@@ -606,7 +707,11 @@ fn e6_a_batch_gives_one_result_each_and_duplicates_cost_nothing() {
             ]
         );
         assert_eq!(rig.backend.call_count(), 1);
-        assert_eq!(rig.secrets.stats().lookups, 5, "a malformed reference is no lookup");
+        assert_eq!(
+            rig.secrets.stats().lookups,
+            5,
+            "a malformed reference is no lookup"
+        );
 
         rig.backend.answer_batches_with(1);
         rig.secrets.invalidate_all();
@@ -626,7 +731,11 @@ fn l2_require_names_everything_that_is_missing() {
         rig.get("there").await.unwrap();
         assert_eq!(rig.backend.call_count(), calls, "the cache is warm");
 
-        let error = rig.secrets.require(["there", "smtp/key", "there#g", "db/password"]).await.unwrap_err();
+        let error = rig
+            .secrets
+            .require(["there", "smtp/key", "there#g", "db/password"])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         let missing: Vec<_> = error.missing().iter().map(SecretName::as_str).collect();
         assert_eq!(missing, ["smtp/key", "there", "db/password"]);
@@ -634,10 +743,14 @@ fn l2_require_names_everything_that_is_missing() {
             assert!(error.to_string().contains(name), "{error}");
         }
 
-        rig.backend.on("refused", [Answer::kind(ErrorKind::PermissionDenied)]);
+        rig.backend
+            .on("refused", [Answer::kind(ErrorKind::PermissionDenied)]);
         let error = rig.secrets.require(["smtp/key", "refused"]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-        assert!(error.to_string().contains("smtp/key") && error.to_string().contains("refused"), "{error}");
+        assert!(
+            error.to_string().contains("smtp/key") && error.to_string().contains("refused"),
+            "{error}"
+        );
         assert_eq!(rig.secrets.stats().lookups, 1, "require is no lookup");
     });
 }
@@ -649,15 +762,26 @@ fn l1_only_absence_makes_an_optional_secret_none() {
         let smtp = secrets_core::ConfigSecretLoader::new(&rig.secrets, "smtp");
         rig.backend.on("smtp/api-key", [Answer::value("k")]);
         rig.backend.on("smtp/doc", [Answer::value(r#"{"a":"1"}"#)]);
-        rig.backend.on("smtp/down", [Answer::kind(ErrorKind::Unauthenticated)]);
+        rig.backend
+            .on("smtp/down", [Answer::kind(ErrorKind::Unauthenticated)]);
         assert_eq!(text(&smtp.load("api-key").await.unwrap()), "k");
         assert_eq!(text(&smtp.load("doc#a").await.unwrap()), "1");
         assert!(smtp.load_optional("missing").await.unwrap().is_none());
         assert!(smtp.load_optional("doc#b").await.unwrap().is_none());
-        assert_eq!(smtp.load_optional("down").await.unwrap_err().kind(), ErrorKind::Unauthenticated);
-        assert_eq!(smtp.load("missing").await.unwrap_err().secret().unwrap().as_str(), "smtp/missing");
+        assert_eq!(
+            smtp.load_optional("down").await.unwrap_err().kind(),
+            ErrorKind::Unauthenticated
+        );
+        assert_eq!(
+            smtp.load("missing").await.unwrap_err().secret().unwrap().as_str(),
+            "smtp/missing"
+        );
         for bad in ["../x", "", "/x", "#f", "x?y"] {
-            assert_eq!(smtp.load(bad).await.unwrap_err().kind(), ErrorKind::InvalidName, "{bad:?}");
+            assert_eq!(
+                smtp.load(bad).await.unwrap_err().kind(),
+                ErrorKind::InvalidName,
+                "{bad:?}"
+            );
         }
         let broken = secrets_core::ConfigSecretLoader::new(&rig.secrets, "a//b");
         assert_eq!(broken.load("x").await.unwrap_err().kind(), ErrorKind::InvalidName);
@@ -673,7 +797,12 @@ fn l3_a_resolved_value_is_never_expanded_again() {
             rig.secrets.invalidate("a");
             assert_eq!(rig.text("a").await, value);
         }
-        assert!(rig.backend.calls().iter().all(|call| call.requests[0].name.as_str() == "a"));
+        assert!(
+            rig.backend
+                .calls()
+                .iter()
+                .all(|call| call.requests[0].name.as_str() == "a")
+        );
     });
 }
 
@@ -705,10 +834,24 @@ fn a_manager_that_was_shut_down_refuses_and_says_so() {
         rig.secrets.shutdown().await.unwrap();
         assert_eq!(waits.await.unwrap(), ErrorKind::Unsupported);
         let error = rig.get("a").await.unwrap_err();
-        assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("shut down"), "{error}");
-        assert_eq!(rig.secrets.refresh("a").await.unwrap_err().kind(), ErrorKind::Unsupported);
-        assert_eq!(rig.secrets.list(None).await.unwrap_err().kind(), ErrorKind::Unsupported);
-        let shutdowns = rig.backend.calls().iter().filter(|call| call.kind == secrets_testkit::CallKind::Shutdown).count();
+        assert!(
+            error.kind() == ErrorKind::Unsupported && error.to_string().contains("shut down"),
+            "{error}"
+        );
+        assert_eq!(
+            rig.secrets.refresh("a").await.unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+        assert_eq!(
+            rig.secrets.list(None).await.unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+        let shutdowns = rig
+            .backend
+            .calls()
+            .iter()
+            .filter(|call| call.kind == secrets_testkit::CallKind::Shutdown)
+            .count();
         assert_eq!(shutdowns, 1);
     });
 }
@@ -716,16 +859,26 @@ fn a_manager_that_was_shut_down_refuses_and_says_so() {
 #[test]
 fn list_and_check_ask_the_store_within_the_same_bounds() {
     block_on(async {
-        let rig = Rig::over(|b| b.with_capabilities(secrets_core::Capabilities::new().with_list(true)), exactly);
+        let rig = Rig::over(
+            |b| b.with_capabilities(secrets_core::Capabilities::new().with_list(true)),
+            exactly,
+        );
         let names = vec![SecretName::new("app/a").unwrap()];
         rig.backend.on_list(Ok(names.clone()));
         assert_eq!(rig.secrets.list(Some("app")).await.unwrap(), names);
-        assert_eq!(rig.secrets.list(Some("app/")).await.unwrap_err().kind(), ErrorKind::InvalidName);
-        rig.backend.on_check([Answer::kind(ErrorKind::Unavailable), Answer::value("")]);
+        assert_eq!(
+            rig.secrets.list(Some("app/")).await.unwrap_err().kind(),
+            ErrorKind::InvalidName
+        );
+        rig.backend
+            .on_check([Answer::kind(ErrorKind::Unavailable), Answer::value("")]);
         rig.clock.run(rig.secrets.check()).await.unwrap();
         rig.backend.on_check([Answer::hang()]);
         let started = rig.clock.monotonic();
-        assert_eq!(rig.clock.run(rig.secrets.check()).await.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(
+            rig.clock.run(rig.secrets.check()).await.unwrap_err().kind(),
+            ErrorKind::Timeout
+        );
         assert!(rig.clock.monotonic() - started <= secs(15));
     });
 }

@@ -39,7 +39,10 @@ async fn herd() {
     }
     assert_eq!((answers, backend.call_count()), (READERS - 1, 1));
     let stats = secrets.stats();
-    assert_eq!((stats.lookups, stats.misses, stats.fetches), (READERS as u64, READERS as u64, 1));
+    assert_eq!(
+        (stats.lookups, stats.misses, stats.fetches),
+        (READERS as u64, READERS as u64, 1)
+    );
 }
 
 #[test]
@@ -76,7 +79,11 @@ fn c2_a_fresh_hit_never_waits_for_a_refresh() {
         rig.backend.on("a", [Answer::value("old"), Answer::hang()]);
         assert_eq!(rig.text("a").await, "old");
         rig.clock.advance(secs(275));
-        assert_eq!(text(&rig.secrets.get("a").await.unwrap()), "old", "this read starts the refresh");
+        assert_eq!(
+            text(&rig.secrets.get("a").await.unwrap()),
+            "old",
+            "this read starts the refresh"
+        );
         rig.pass(millis(60)).await;
         assert_eq!(rig.backend.in_flight(), 1, "the refresh is under way");
         let mut read = Box::pin(rig.secrets.get("a"));
@@ -132,7 +139,11 @@ fn c4_dropping_the_last_manager_ends_every_task() {
         rig.backend.on("due", [Answer::value("v"), Answer::hang()]);
         let handle = rig.secrets.handle("held").await.unwrap();
         rig.secrets.get("due").await.unwrap();
-        let Rig { clock, backend, secrets } = rig;
+        let Rig {
+            clock,
+            backend,
+            secrets,
+        } = rig;
         clock.advance(secs(275));
         secrets.get("due").await.unwrap();
         let reader = tokio::spawn({
@@ -148,7 +159,10 @@ fn c4_dropping_the_last_manager_ends_every_task() {
         assert!(metrics.num_alive_tasks() > 0, "the handle keeps them going");
         drop(handle);
         settle().await;
-        assert_eq!((metrics.num_alive_tasks(), backend.in_flight(), clock.sleepers()), (0, 0, 0));
+        assert_eq!(
+            (metrics.num_alive_tasks(), backend.in_flight(), clock.sleepers()),
+            (0, 0, 0)
+        );
     });
 }
 
@@ -173,7 +187,8 @@ fn c5_waiters_share_the_error_and_do_not_retry_each() {
 fn c6_a_panic_is_an_error_now_and_nothing_later() {
     block_on(async {
         let rig = Rig::new();
-        rig.backend.on("a", [Answer::panic("a panic, on purpose"), Answer::value("v")]);
+        rig.backend
+            .on("a", [Answer::panic("a panic, on purpose"), Answer::value("v")]);
         let mut readers = JoinSet::new();
         for _ in 0..10 {
             let secrets = rig.secrets.clone();
@@ -182,7 +197,10 @@ fn c6_a_panic_is_an_error_now_and_nothing_later() {
         while let Some(error) = readers.join_next().await {
             let error = error.unwrap();
             assert_eq!(error.kind(), ErrorKind::Internal);
-            assert!(!error.to_string().contains("on purpose"), "the panic's message may hold anything");
+            assert!(
+                !error.to_string().contains("on purpose"),
+                "the panic's message may hold anything"
+            );
         }
         assert_eq!(text(&rig.secrets.get("a").await.unwrap()), "v");
         assert_eq!((rig.backend.call_count(), rig.secrets.stats().in_flight), (2, 0));
@@ -194,7 +212,8 @@ fn c7_an_invalidated_fetch_is_returned_but_not_cached() {
     block_on(async {
         let rig = Rig::new();
         let gate = Gate::new();
-        rig.backend.on("a", [Answer::value("old").behind(&gate), Answer::value("new")]);
+        rig.backend
+            .on("a", [Answer::value("old").behind(&gate), Answer::value("new")]);
         let secrets = rig.secrets.clone();
         let before = tokio::spawn(async move { text(&secrets.get("a").await.unwrap()) });
         rig.backend.wait_for_calls(1).await;
@@ -243,10 +262,20 @@ fn c8_waiting_for_a_place_counts_towards_the_deadline() {
         rig.backend.on("slower", [Answer::hang()]);
         rig.backend.on("waits", [Answer::value("v")]);
         let started = rig.clock.monotonic();
-        let all = rig.clock.run(rig.secrets.get_many(["slow", "slower", "waits"])).await;
-        assert!(all.iter().all(|result| result.as_ref().unwrap_err().kind() == ErrorKind::Timeout));
+        let all = rig
+            .clock
+            .run(rig.secrets.get_many(["slow", "slower", "waits"]))
+            .await;
+        assert!(
+            all.iter()
+                .all(|result| result.as_ref().unwrap_err().kind() == ErrorKind::Timeout)
+        );
         assert_eq!(rig.clock.monotonic() - started, secs(15));
-        assert_eq!(rig.backend.asked("waits"), 0, "its place would have come too late");
+        assert_eq!(
+            rig.backend.asked("waits"),
+            0,
+            "its place would have come too late"
+        );
     });
 }
 
@@ -266,7 +295,10 @@ fn c10_outside_a_runtime_a_miss_is_a_typed_error_and_a_hit_works() {
     let error = poll("a").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("tokio runtime"), "{error}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(secrets.get("a")).unwrap();
     assert_eq!(text(&poll("a").unwrap()), "v");
     assert_eq!(poll("b").unwrap_err().kind(), ErrorKind::Unsupported);
@@ -277,7 +309,11 @@ fn c10_a_waiter_starts_anew_when_the_leaders_runtime_ends() {
     let backend = ScriptedBackend::new();
     backend.on("a", [Answer::hang(), Answer::value("v")]);
     let secrets = SecretManager::builder(backend.clone()).build().unwrap();
-    let leaders = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let leaders = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
     let leader = secrets.clone();
     leaders.spawn(async move { leader.get("a").await.is_ok() });
     leaders.block_on(backend.wait_for_calls(1));
@@ -300,9 +336,15 @@ fn c10_a_waiter_takes_over_from_a_runtime_that_nobody_drives() {
     let clock = FakeClock::new();
     let backend = ScriptedBackend::new().with_clock(clock.clone());
     backend.on("a", [Answer::hang(), Answer::value("v")]);
-    let secrets = SecretManager::builder(backend.clone()).clock(clock.clone()).build().unwrap();
+    let secrets = SecretManager::builder(backend.clone())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
     // Driven until the call is under way, then neither driven nor dropped.
-    let frozen = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let frozen = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     let leader = secrets.clone();
     frozen.spawn(async move { leader.get("a").await.is_ok() });
     frozen.block_on(backend.wait_for_calls(1));
@@ -337,7 +379,8 @@ fn t13_counts_add_up_after_any_concurrency() {
                 let mut rng = task;
                 for _ in 0..READS {
                     rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    let name = ["a", "b", "c", "d", "e", "f", "missing", "denied", "down"][(rng >> 33) as usize % 9];
+                    let name =
+                        ["a", "b", "c", "d", "e", "f", "missing", "denied", "down"][(rng >> 33) as usize % 9];
                     match (rng >> 50) % 10 {
                         0 => secrets.invalidate(name),
                         // Polled once at the most, then dropped.
@@ -363,7 +406,13 @@ fn t13_counts_add_up_after_any_concurrency() {
         let stats = secrets.stats();
         assert!(cancelled.load(Ordering::Relaxed) > 0);
         assert_eq!(stats.lookups, TASKS * READS);
-        assert_eq!(stats.hits + stats.misses + stats.negative_hits + stats.stale_served, TASKS * READS);
-        assert!(stats.hits > 0 && stats.misses > 0 && stats.negative_hits > 0 && stats.evictions > 0, "{stats:?}");
+        assert_eq!(
+            stats.hits + stats.misses + stats.negative_hits + stats.stale_served,
+            TASKS * READS
+        );
+        assert!(
+            stats.hits > 0 && stats.misses > 0 && stats.negative_hits > 0 && stats.evictions > 0,
+            "{stats:?}"
+        );
     });
 }

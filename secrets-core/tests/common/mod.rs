@@ -7,18 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrets_core::{
-    Capabilities, Error, ErrorKind, FakeClock, Result, Secret, SecretBackend, SecretManager, SecretManagerBuilder,
+    Capabilities, Error, ErrorKind, FakeClock, Result, Secret, SecretBackend, SecretManager,
+    SecretManagerBuilder,
 };
 use secrets_testkit::{Answer, Gate, ScriptedBackend};
 
 /// Runs a test on one thread, where "every task waits" can be told and the fake clock turned.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// Runs a test on four threads.
 pub fn block_on_threads<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// Lets every task of a current-thread runtime run until all wait.
@@ -50,9 +60,15 @@ impl Rig {
     ) -> Self {
         let clock = FakeClock::new();
         let backend = backend(ScriptedBackend::new().with_clock(clock.clone()));
-        let builder = SecretManager::builder(backend.clone()).clock(clock.clone()).seed(7);
+        let builder = SecretManager::builder(backend.clone())
+            .clock(clock.clone())
+            .seed(7);
         let secrets = configure(builder).build().unwrap();
-        Self { clock, backend, secrets }
+        Self {
+            clock,
+            backend,
+            secrets,
+        }
     }
 
     /// Reads, and turns the clock as far as the read needs.
