@@ -34,15 +34,16 @@ const NETWORK: &[&str] = &[
     "webpki-roots",
 ];
 
-/// A second set of TLS and cryptography; see "Layout" in ARCHITECTURE.md.
-const FOREIGN: &[&str] = &[
-    "native-tls",
-    "openssl",
-    "openssl-sys",
-    "ring",
-    "rustls-pemfile",
-    "schannel",
-    "security-framework",
+/// A second set of TLS and cryptography. The first is rustls with aws-lc-rs.
+const FOREIGN: &[&str] = &["native-tls", "openssl", "openssl-sys", "ring"];
+
+/// Features that talk to a store over the network, and the crates that only they may bring.
+const SDKS: &[(&str, &[&str])] = &[
+    ("aws", &["aws-config", "aws-sdk-secretsmanager"]),
+    ("aws-ssm", &["aws-config", "aws-sdk-ssm"]),
+    ("azure", &["azure_core", "azure_security_keyvault_secrets"]),
+    ("k8s-api", &["kube"]),
+    ("vault", &["vaultrs"]),
 ];
 
 fn root() -> &'static Path {
@@ -105,11 +106,50 @@ fn the_default_features_bring_at_most_36_crates_and_no_network() {
     assert_eq!(named(&crates, NETWORK), [""; 0], "{list}");
 }
 
+/// The features of the facade, without those that only stand for others.
+fn features() -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let facade = packages
+        .iter()
+        .find(|package| package["name"] == "secrets")
+        .unwrap();
+    let features = facade["features"].as_object().unwrap().keys();
+    features
+        .filter(|feature| !["default", "full"].contains(&feature.as_str()))
+        .cloned()
+        .collect()
+}
+
 #[test]
-fn each_local_backend_alone_brings_no_network() {
-    for feature in ["env", "file"] {
+fn each_feature_brings_its_own_sdk_and_no_other() {
+    let features = features();
+    assert!(features.contains(&"env".to_owned()), "{features:?}");
+    for feature in &features {
         let crates = external(&["--no-default-features", "--features", feature]);
-        assert_eq!(named(&crates, NETWORK), [""; 0], "{feature}");
+        let own = SDKS.iter().find(|(name, _)| name == feature).map(|(_, sdk)| *sdk);
+        if let Some(own) = own {
+            assert_ne!(named(&crates, own), [""; 0], "{feature} brings none of {own:?}");
+        } else {
+            assert_eq!(named(&crates, NETWORK), [""; 0], "{feature}");
+        }
+        let foreign = SDKS.iter().flat_map(|(_, sdk)| *sdk).copied();
+        let foreign: Vec<_> = foreign
+            .filter(|name| !own.unwrap_or_default().contains(name))
+            .collect();
+        assert_eq!(named(&crates, &foreign), [""; 0], "{feature}");
     }
 }
 
