@@ -10,7 +10,7 @@ fn in_sources(folder: &Path, root: &Path, found: &mut BTreeMap<String, BTreeSet<
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && !name.starts_with('.') && name != "target" {
             in_sources(&path, root, found);
-        } else if name.ends_with(".rs") {
+        } else if is_source(&name) {
             let text = std::fs::read_to_string(&path).unwrap();
             let tests: BTreeSet<_> = text.lines().filter_map(law_test).map(Into::into).collect();
             if !tests.is_empty() {
@@ -41,6 +41,12 @@ fn law_test(line: &str) -> Option<&str> {
     (is_law && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
 
+fn is_source(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "rs")
+}
+
 #[test]
 fn the_contract_names_every_test_of_a_law_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -56,7 +62,7 @@ fn the_contract_names_every_test_of_a_law_and_no_other() {
         .filter(|line| line.starts_with("| "))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
     {
-        if quoted.ends_with(".rs") {
+        if is_source(quoted) {
             file = Some(quoted.to_owned());
         } else if let Some(name) = law_test(&format!("fn {quoted}(")) {
             named

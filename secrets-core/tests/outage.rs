@@ -154,16 +154,13 @@ fn o5_retries_are_bounded_in_number_and_time() {
         let started = rig.clock.monotonic();
         assert_eq!(rig.kind("a").await, ErrorKind::Unavailable);
         assert_eq!((rig.backend.call_count(), rig.secrets.stats().retries), (3, 2));
-        assert!(
-            rig.clock.monotonic() - started <= millis(300),
-            "100 ms and 200 ms at the most"
-        );
+        assert!(rig.since(started) <= millis(300), "100 ms and 200 ms at the most");
 
         let rig = Rig::new();
         rig.backend.on("a", [Answer::hang()]);
         let started = rig.clock.monotonic();
         assert_eq!(rig.kind("a").await, ErrorKind::Timeout);
-        assert!(rig.clock.monotonic() - started <= secs(15));
+        assert!(rig.since(started) <= secs(15));
         assert!(rig.secrets.stats().timeouts >= 2);
     });
 }
@@ -178,7 +175,7 @@ fn o5_retry_after_is_a_floor_and_the_deadline_its_bound() {
             .on("a", [Answer::from(limited(3)), Answer::value("v")]);
         let started = rig.clock.monotonic();
         assert_eq!(rig.text("a").await, "v");
-        assert_eq!(rig.clock.monotonic() - started, secs(3));
+        assert_eq!(rig.since(started), secs(3));
 
         let rig = Rig::new();
         rig.backend
@@ -297,10 +294,10 @@ fn a_caller_with_a_stale_value_waits_no_longer_than_half_a_second() {
         rig.clock.advance(secs(300));
         let started = rig.clock.monotonic();
         assert_eq!(rig.text("a").await, "v");
-        assert_eq!(rig.clock.monotonic() - started, millis(500));
+        assert_eq!(rig.since(started), millis(500));
         // The fetch goes on, and who comes now has waited enough already.
         assert_eq!(rig.text("a").await, "v");
-        assert_eq!(rig.clock.monotonic() - started, millis(500));
+        assert_eq!(rig.since(started), millis(500));
         assert_eq!(rig.backend.in_flight(), 1);
     });
 }
@@ -339,7 +336,7 @@ fn o8_a_two_hour_outage() {
             for name in &names {
                 let before = rig.clock.monotonic();
                 let result = rig.get(name).await;
-                longest = longest.max(rig.clock.monotonic() - before);
+                longest = longest.max(rig.since(before));
                 reads += 1;
                 match result {
                     Ok(secret) => all_fresh &= secret.metadata().stale_since().is_none(),
@@ -355,7 +352,7 @@ fn o8_a_two_hour_outage() {
                 calls_down = rig.backend.call_count();
             }
             if now >= at(130) && all_fresh && recovered.is_none() {
-                recovered = Some(now - at(130));
+                recovered = Some(now.saturating_sub(at(130)));
             }
             let next = now + STEP;
             rig.pass(next.saturating_sub(rig.clock.monotonic())).await;

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use secrets_core::{ErrorKind, FakeClock, Result, Secret, SecretManager, SecretManagerBuilder};
+use secrets_core::{Clock, ErrorKind, FakeClock, Result, Secret, SecretManager, SecretManagerBuilder};
 use secrets_testkit::ScriptedBackend;
 
 /// Runs a test on one thread, where "every task waits" can be told and the fake clock turned.
@@ -78,6 +78,11 @@ impl Rig {
 
     pub(crate) async fn kind(&self, reference: &str) -> ErrorKind {
         self.get(reference).await.unwrap_err().kind()
+    }
+
+    /// How far the clock has been turned since then.
+    pub(crate) fn since(&self, then: Duration) -> Duration {
+        self.clock.monotonic().saturating_sub(then)
     }
 
     pub(crate) async fn pass(&self, duration: Duration) {
