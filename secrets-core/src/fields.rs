@@ -80,11 +80,13 @@ impl fmt::Debug for Field {
 pub(crate) enum Fault {
     #[cfg(not(feature = "serde"))]
     FeatureOff,
+    #[cfg(feature = "serde")]
     Malformed {
         line: usize,
         column: usize,
     },
     Missing,
+    #[cfg(feature = "serde")]
     NotAnObject,
 }
 
@@ -93,8 +95,18 @@ impl Fault {
         match self {
             #[cfg(not(feature = "serde"))]
             Self::FeatureOff => ErrorKind::Unsupported,
+            #[cfg(feature = "serde")]
             Self::Malformed { .. } | Self::NotAnObject => ErrorKind::InvalidData,
             Self::Missing => ErrorKind::FieldNotFound,
+        }
+    }
+
+    /// Where no JSON is expected, what is not one has no such field.
+    pub(crate) fn or_missing(self) -> Self {
+        match self {
+            #[cfg(feature = "serde")]
+            Self::Malformed { .. } | Self::NotAnObject => Self::Missing,
+            other => other,
         }
     }
 
@@ -104,12 +116,14 @@ impl Fault {
             Self::FeatureOff => {
                 format!("the field `{field}` is in JSON; enable the feature `serde` of secrets-core")
             }
+            #[cfg(feature = "serde")]
             Self::Malformed { line, column } => {
                 format!("the field `{field}` cannot be read: malformed JSON at line {line}, column {column}")
             }
             Self::Missing => format!(
                 "there is no field `{field}`; a key is taken literally, a JSON pointer starts with `/`"
             ),
+            #[cfg(feature = "serde")]
             Self::NotAnObject => {
                 format!(
                     "the field `{field}` cannot be read: the value is not a JSON object; read it without `#`"

@@ -165,12 +165,7 @@ impl Secret {
             Value::Fields { fields, default, .. } => match (fields::pick(fields, field), default) {
                 // The only field holds the whole secret, as it would in a store without fields.
                 (Err(fields::Fault::Missing), Some(only)) => {
-                    match fields::pick_json(fields[*only].expose_secret(), field) {
-                        Err(fields::Fault::NotAnObject | fields::Fault::Malformed { .. }) => {
-                            Err(fields::Fault::Missing)
-                        }
-                        picked => picked,
-                    }
+                    fields::pick_json(fields[*only].expose_secret(), field).map_err(fields::Fault::or_missing)
                 }
                 (picked, _) => picked,
             },

@@ -217,8 +217,8 @@ fn listings_follow_links_to_directories_and_end() {
         assert_eq!(files, ["key", "smtp/password"].map(PathBuf::from));
         assert_eq!(root.files("smtp", true).unwrap(), [Path::new("smtp/password")]);
         assert_eq!(root.files("", false).unwrap(), [Path::new("key")]);
-        assert_eq!(root.files("smtp/self", true).unwrap(), [Path::new(""); 0]);
-        assert_eq!(root.files("smtp/back/smtp", true).unwrap(), [Path::new(""); 0]);
+        assert!(root.files("smtp/self", true).unwrap().is_empty());
+        assert!(root.files("smtp/back/smtp", true).unwrap().is_empty());
         assert_eq!(root.files("nowhere", true), Err(Problem::Missing));
         assert_eq!(root.files("key", true), Err(Problem::NotADirectory));
         let mut entries = root.entries("").unwrap();
