@@ -23,7 +23,8 @@ pub(crate) struct Scheme {
 pub(crate) struct Driver {
     /// All that `open` takes out of the URI.
     parameters: &'static [Parameter],
-    /// Does no I/O. Gets a URI whose parameters are known, and takes out every one of them.
+    /// Does no I/O. Gets a URI whose parameters are known, and takes out every one of them. Refuses what the backend's
+    /// builder would quote in a message: nothing of a URI is quoted.
     open: fn(&mut Uri<'_>) -> Result<Box<dyn SecretBackend>>,
 }
 

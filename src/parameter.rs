@@ -71,6 +71,14 @@ impl Value {
         }
     }
 
+    /// What the name of a secret can begin with.
+    pub(crate) fn name_start(self) -> Result<String> {
+        match SecretName::new(format!("{}x", self.text)) {
+            Ok(_) => Ok(self.text),
+            Err(_) => self.refuse("must be what the name of a secret can begin with, such as prod/"),
+        }
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&self) -> Result<bool> {
         self.choice(&[("true", true), ("false", false)])

@@ -43,6 +43,7 @@ fn l4_credentials_are_refused_wherever_they_stand_and_never_repeated() {
         "file:///x?layout=hunter2",
         "file:///x?extension=a/hunter2",
         "file:///x?base=//hunter2/../",
+        "file:///x?base=/hunter2",
         "hunter2",
         "hunter2:",
         "hunter2://host",
@@ -112,6 +113,10 @@ fn l4_each_refusal_says_what_to_write_instead() {
             "`optional_root` (byte 10) must be `true` or `false`",
         ),
         ("file:///x?extension=", "`extension` is empty"),
+        (
+            "file:///x?base=/prod/",
+            "`base` (byte 10) must be what the name of a secret can begin with",
+        ),
     ] {
         let error = refused(uri);
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{uri}");

@@ -23,7 +23,6 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
     }
     let allow = uri.take_all("allow");
     if !allow.is_empty() {
-        // Checked here: the backend's own message may quote a name, and nothing of a URI is quoted.
         let names = allow.into_iter().map(Value::secret_name);
         builder = builder.allow(names.collect::<Result<Vec<_>>>()?);
     }

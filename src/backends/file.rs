@@ -33,7 +33,7 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
     }
     let mut builder = FileBackend::builder(root(uri.path()));
     if let Some(base) = uri.take("base") {
-        builder = builder.base(base.text());
+        builder = builder.base(base.name_start()?);
     }
     if let Some(extension) = uri.take("extension") {
         builder = builder.extension(extension.text());
