@@ -9,6 +9,7 @@ use secrets_core::{
     SecretBackend, SecretName, Version, WatchedNames,
 };
 
+use crate::Gate;
 use crate::events::Events;
 
 /// A backend whose store is in memory: for an application's own tests, and the model the conformance kit is held against.
@@ -97,7 +98,7 @@ impl MemoryBackend {
         self
     }
 
-    fn read(&self, request: ReadRequest<'_>) -> Result<Fetched> {
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Fetched> {
         let wanted = match request.version {
             None => Wanted::Latest,
             Some(_) if !self.capabilities.versions => {
@@ -106,8 +107,8 @@ impl MemoryBackend {
             }
             Some(version) => Wanted::parse(version)?,
         };
-        let mut state = self.store.lock();
-        state.requests += 1;
+        self.store.arrive().await;
+        let state = self.store.lock();
         state.fault(request.name)?;
         let secret = state.find(request.name, wanted)?;
         let known = request.known.and_then(|known| known.version());
@@ -163,8 +164,8 @@ impl SecretBackend for MemoryBackend {
     }
 
     async fn get(&self, request: ReadRequest<'_>) -> Result<Fetched> {
-        self.read(request)
-            .map_err(|error| self.blame(error.with_secret(request.name)))
+        let read = self.read(request).await;
+        read.map_err(|error| self.blame(error.with_secret(request.name)))
     }
 
     async fn list(&self, prefix: Option<&SecretName>) -> Result<Vec<SecretName>> {
@@ -172,8 +173,8 @@ impl SecretBackend for MemoryBackend {
             let message = "this backend is set up not to list names";
             return Err(self.blame(Error::new(ErrorKind::Unsupported, message)));
         }
-        let mut state = self.store.lock();
-        state.requests += 1;
+        self.store.arrive().await;
+        let state = self.store.lock();
         state.outage().map_err(|error| self.blame(error))?;
         let alive = state.secrets.iter().filter(|(_, entry)| !entry.deleted);
         Ok(alive
@@ -193,8 +194,8 @@ impl SecretBackend for MemoryBackend {
     }
 
     async fn check(&self) -> Result<()> {
-        let mut state = self.store.lock();
-        state.requests += 1;
+        self.store.arrive().await;
+        let state = self.store.lock();
         state.outage().map_err(|error| self.blame(error))
     }
 }
@@ -216,6 +217,7 @@ struct State {
     secrets: BTreeMap<SecretName, Entry>,
     faults: BTreeMap<SecretName, Error>,
     outage: Option<Error>,
+    hanging: Option<Gate>,
     requests: u64,
 }
 
@@ -326,11 +328,22 @@ impl MemoryStore {
         self.lock().faults.insert(name, error);
     }
 
-    /// Ends all faults.
+    /// From now on every request waits until [`heal`](MemoryStore::heal).
+    pub fn hang(&self) {
+        self.lock().hanging = Some(Gate::new());
+    }
+
+    /// Ends all faults, enables every secret, and lets requests that hang go on.
     pub fn heal(&self) {
         let mut state = self.lock();
         state.outage = None;
         state.faults.clear();
+        for entry in state.secrets.values_mut() {
+            entry.disabled = false;
+        }
+        if let Some(gate) = state.hanging.take() {
+            gate.open();
+        }
     }
 
     /// Tells every watcher that events may have been missed.
@@ -347,6 +360,18 @@ impl MemoryStore {
     /// How many watches are alive.
     pub fn watchers(&self) -> usize {
         self.0.events.subscribers()
+    }
+
+    /// Counts a request, which then waits while the store hangs.
+    async fn arrive(&self) {
+        let hanging = {
+            let mut state = self.lock();
+            state.requests += 1;
+            state.hanging.clone()
+        };
+        if let Some(gate) = hanging {
+            gate.pass().await;
+        }
     }
 
     fn change(&self, name: impl AsRef<str>, change: impl FnOnce(&mut Entry) -> bool) -> bool {
@@ -434,7 +459,9 @@ mod tests {
     fn get(backend: &MemoryBackend, name: &str, version: Option<&str>) -> Result<Vec<u8>, ErrorKind> {
         let name = valid(name);
         let version = version.map(|version| Version::new(version).unwrap());
-        match backend.read(ReadRequest::new(&name).with_version(version.as_ref())) {
+        let request = ReadRequest::new(&name).with_version(version.as_ref());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        match runtime.block_on(backend.read(request)) {
             Ok(Fetched::Value(secret)) => Ok(secret.expose_secret().to_vec()),
             Ok(_) => panic!("nothing was known"),
             Err(error) => Err(error.kind()),
