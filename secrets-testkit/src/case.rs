@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use secrets_core::Capabilities;
 
@@ -80,21 +81,19 @@ impl Case {
         capture::install();
         let facts = harness.facts();
         let patience = facts.patience;
-        let run = async {
-            let bench = Bench::new(harness, facts).await?;
+        let outcome = async {
+            let bench = within(patience, Bench::new(harness, facts)).await?;
             if !self
                 .requirement
                 .is_met_by(bench.backend().capabilities(), bench.facts())
             {
                 return Err(Failure::new(self.requirement.reason()));
             }
-            let outcome = without_panic((self.run)(&bench)).await;
-            let cleaned = bench.clean_up().await;
+            let outcome = within(patience, (self.run)(&bench)).await;
+            let cleaned = within(patience, bench.clean_up()).await;
             outcome.and(cleaned)
         };
-        let outcome = tokio::time::timeout(patience, without_panic(Box::pin(run)))
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(format!("it did not end within {patience:?}"))));
+        let outcome = outcome.await;
         outcome.map_err(|failure| failure.of(self.law, self.name))
     }
 
@@ -190,13 +189,15 @@ impl Requirement {
     }
 }
 
-/// Turns a panic while polling into a failure.
-async fn without_panic(mut future: Checked<'_>) -> Result<(), Failure> {
-    poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+/// Turns a panic, and taking too long, into a failure.
+async fn within<T>(patience: Duration, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut step = Box::pin(step);
+    let step = poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx)))
             .unwrap_or_else(|panic| Poll::Ready(Err(Failure::new(panicked(&*panic)))))
-    })
-    .await
+    });
+    let ended = tokio::time::timeout(patience, step).await;
+    ended.unwrap_or_else(|_| Err(Failure::new(format!("it did not end within {patience:?}"))))
 }
 
 /// The message is left to the panic hook, which has printed it: it may hold anything.

@@ -28,6 +28,14 @@ use crate::{Failure, Harness};
 ///     );
 /// }
 /// ```
+///
+/// A word that is none of those does not compile:
+///
+/// ```compile_fail
+/// use secrets_testkit::MemoryHarness;
+///
+/// secrets_testkit::conformance!(MemoryHarness::default(), without = [lists]);
+/// ```
 #[macro_export]
 macro_rules! conformance {
     ($harness:expr $(,)?) => {

@@ -14,7 +14,7 @@ pub struct Facts {
     pub(crate) empty_values: bool,
     pub(crate) final_line_break: bool,
     pub(crate) under: Option<SecretName>,
-    pub(crate) canonical: fn(&SecretName) -> SecretName,
+    pub(crate) canonical: fn(&SecretName) -> String,
     pub(crate) inexpressible: Vec<SecretName>,
     pub(crate) versions: Option<VersionFacts>,
     pub(crate) faults: Vec<Fault>,
@@ -31,7 +31,7 @@ impl Facts {
             empty_values: true,
             final_line_break: true,
             under: None,
-            canonical: SecretName::clone,
+            canonical: SecretName::to_string,
             inexpressible: Vec::new(),
             versions: None,
             faults: Vec::new(),
@@ -77,9 +77,9 @@ impl Facts {
     }
 
     /// The canonical form of a name, where the backend's documented mapping loses information: names with one form are one
-    /// secret, and `list` gives that form.
+    /// secret. `list` gives that form, where it is a name at all; otherwise it leaves the secret out.
     #[must_use]
-    pub fn with_canonical(mut self, canonical: fn(&SecretName) -> SecretName) -> Self {
+    pub fn with_canonical(mut self, canonical: fn(&SecretName) -> String) -> Self {
         self.canonical = canonical;
         self
     }

@@ -19,11 +19,10 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 ///
 /// - The harness is made anew for every case, and cases run at once. They ask for names that begin with a random segment
 ///   (`kit4f0q…`), so one store may serve them all; an expensive one belongs into a `static`. What must outlive the
-///   runtime of one case, such as a server, needs a thread of its own, as everything in
-///   [`wire`](crate::wire) has.
+///   runtime of one case, such as a server, needs a thread of its own, as everything in the module `wire` has.
 /// - A change is done when a read that begins after it would see it.
 /// - Write values as they are: what the store cannot hold belongs into [`Facts`].
-/// - The kit deletes what it created, also after a failure, and calls [`SecretBackend::shutdown`] at the end.
+/// - The kit deletes what it created, also after a failure.
 #[async_trait]
 pub trait Harness: Send + Sync {
     /// What the store is like. By default: any bytes, up to a mebibyte, empty ones included, and names as they are.
@@ -31,7 +30,8 @@ pub trait Harness: Send + Sync {
         Facts::new()
     }
 
-    /// The backend under test, over this harness's store. Called once per case.
+    /// The backend under test, over this harness's store. Another one for each call: the kit ends each by its
+    /// [`shutdown`](SecretBackend::shutdown).
     ///
     /// # Errors
     ///

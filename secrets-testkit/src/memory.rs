@@ -333,14 +333,11 @@ impl MemoryStore {
         self.lock().hanging = Some(Gate::new());
     }
 
-    /// Ends all faults, enables every secret, and lets requests that hang go on.
+    /// Ends all faults, and lets requests that hang go on.
     pub fn heal(&self) {
         let mut state = self.lock();
         state.outage = None;
         state.faults.clear();
-        for entry in state.secrets.values_mut() {
-            entry.disabled = false;
-        }
         if let Some(gate) = state.hanging.take() {
             gate.open();
         }

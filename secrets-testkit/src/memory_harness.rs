@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use secrets_core::{Error, ErrorKind, SecretBackend, SecretName, Version};
@@ -31,6 +31,7 @@ pub struct MemoryHarness {
     memory: MemoryBackend,
     wrap: Arc<Wrap>,
     facts: Facts,
+    disabled: Arc<Mutex<Vec<SecretName>>>,
 }
 
 type Wrap = dyn Fn(MemoryBackend) -> Arc<dyn SecretBackend> + Send + Sync;
@@ -41,6 +42,7 @@ impl MemoryHarness {
         Self {
             memory,
             wrap: Arc::new(|memory| Arc::new(memory)),
+            disabled: Arc::default(),
             facts: Facts::new().with_versions(versions()).with_faults([
                 Fault::Denied,
                 Fault::Disabled,
@@ -79,6 +81,10 @@ impl MemoryHarness {
     pub fn with_facts(mut self, change: impl FnOnce(Facts) -> Facts) -> Self {
         self.facts = change(self.facts);
         self
+    }
+
+    fn disabled(&self) -> MutexGuard<'_, Vec<SecretName>> {
+        self.disabled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +129,10 @@ impl Harness for MemoryHarness {
         let error = |kind| Error::new(kind, "the harness injected this");
         match fault {
             Fault::Denied => store.fail_for(name, error(ErrorKind::PermissionDenied)),
-            Fault::Disabled => drop(store.disable(name)),
+            Fault::Disabled => {
+                store.disable(name);
+                self.disabled().push(name.clone());
+            }
             Fault::Garbage => store.fail_for(name, error(ErrorKind::InvalidData)),
             Fault::Hang => store.hang(),
             Fault::Throttled => store.fail(error(ErrorKind::RateLimited)),
@@ -135,6 +144,9 @@ impl Harness for MemoryHarness {
 
     async fn heal(&self) -> Outcome {
         self.memory.store().heal();
+        for name in self.disabled().drain(..) {
+            self.memory.store().enable(&name);
+        }
         Ok(())
     }
 

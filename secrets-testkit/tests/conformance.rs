@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use secrets_core::SecretBackend;
-use secrets_testkit::{MemoryBackend, MemoryHarness};
+use secrets_core::{PrefixRouter, SecretBackend, SecretName, Version};
+use secrets_testkit::{Facts, Fault, Harness, MemoryBackend, MemoryHarness, Outcome, async_trait};
 
 mod memory {
     use super::*;
@@ -54,4 +54,79 @@ mod shared {
     }
 
     secrets_testkit::conformance!(MemoryHarness::wrapped(shared));
+}
+
+mod routed {
+    use super::*;
+
+    fn routed() -> MemoryHarness {
+        MemoryHarness::wrapped(|memory| {
+            let router = PrefixRouter::builder()
+                .route("other", MemoryBackend::new())
+                .route("app", memory)
+                .build();
+            Arc::new(router.unwrap())
+        })
+        .under(SecretName::new("app").unwrap())
+    }
+
+    secrets_testkit::conformance!(routed());
+}
+
+mod routed_and_stripped {
+    use super::*;
+
+    /// The store knows a name without the prefix that the router strips.
+    struct Stripped(MemoryHarness);
+
+    impl Stripped {
+        fn new() -> Self {
+            let stripped = MemoryHarness::wrapped(|memory| {
+                let router = PrefixRouter::builder().route_stripped("app/live", memory).build();
+                Arc::new(router.unwrap())
+            });
+            Self(stripped.under(prefix()))
+        }
+    }
+
+    fn prefix() -> SecretName {
+        SecretName::new("app/live").unwrap()
+    }
+
+    fn stored(name: &SecretName) -> SecretName {
+        name.strip_prefix(&prefix()).unwrap()
+    }
+
+    #[async_trait]
+    impl Harness for Stripped {
+        fn facts(&self) -> Facts {
+            self.0.facts()
+        }
+
+        async fn backend(&self) -> Outcome<Arc<dyn SecretBackend>> {
+            self.0.backend().await
+        }
+
+        async fn create(&self, name: &SecretName, value: &[u8]) -> Outcome<Option<Version>> {
+            self.0.create(&stored(name), value).await
+        }
+
+        async fn delete(&self, name: &SecretName) -> Outcome {
+            self.0.delete(&stored(name)).await
+        }
+
+        async fn inject(&self, fault: Fault, name: &SecretName) -> Outcome {
+            self.0.inject(fault, &stored(name)).await
+        }
+
+        async fn heal(&self) -> Outcome {
+            self.0.heal().await
+        }
+
+        fn requests(&self) -> Option<u64> {
+            self.0.requests()
+        }
+    }
+
+    secrets_testkit::conformance!(Stripped::new());
 }

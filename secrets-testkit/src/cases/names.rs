@@ -127,7 +127,7 @@ pub(crate) async fn n3_a_name_is_exact_or_refused(bench: &Bench<'_>) -> Result<(
         "n3/ab-",
         "n3/_ab",
         "n3/1ab",
-        "n3/a b/c d",
+        "n3/q r/s t",
         "n3-ab",
         "n3_ab",
         "n3.ab",
@@ -137,7 +137,7 @@ pub(crate) async fn n3_a_name_is_exact_or_refused(bench: &Bench<'_>) -> Result<(
     // A plain name and one below it cannot both be files.
     names.retain(|(name, _)| *name != bench.name("n3/ab"));
 
-    let mut written: BTreeMap<SecretName, (SecretName, String)> = BTreeMap::new();
+    let mut written: BTreeMap<String, (SecretName, String)> = BTreeMap::new();
     let mut expressible = Vec::new();
     for (number, (name, special)) in names.into_iter().enumerate() {
         let before = bench.harness().requests();
@@ -181,7 +181,9 @@ pub(crate) async fn n3_a_name_is_exact_or_refused(bench: &Bench<'_>) -> Result<(
         let form = canonical(bench, name);
         let (_, value) = &written[&form];
         bench.expect(name, value.as_bytes()).await?;
-        bench.expect(&form, value.as_bytes()).await?;
+        if let Some(form) = listed(bench, name) {
+            bench.expect(&form, value.as_bytes()).await?;
+        }
     }
     Ok(())
 }
@@ -200,13 +202,16 @@ pub(crate) async fn n4_list_gives_canonical_names(bench: &Bench<'_>) -> Result<(
         let name = bench.name(rest);
         if expect_absent_or_refused(bench, &name, "a name").await? {
             bench.create(&name, b"n4").await?;
-            expected.insert(canonical(bench, &name));
+            expected.extend(listed(bench, &name));
         }
     }
     let whole = bench.backend().list(None).await;
     let whole = whole.map_err(|error| Failure::new(format!("`list` failed: {error}")))?;
-    let base = canonical(bench, bench.base());
-    let own = whole.into_iter().filter(|name| name.starts_with(&base)).collect();
+    let base = listed(bench, bench.base());
+    let own = whole
+        .into_iter()
+        .filter(|name| base.as_ref().is_some_and(|base| name.starts_with(base)))
+        .collect();
     ensure_lists("`list` of everything", own, &expected)?;
     ensure_lists("`list` of the base", list(bench, bench.base()).await?, &expected)?;
     for name in &expected {
@@ -214,7 +219,7 @@ pub(crate) async fn n4_list_gives_canonical_names(bench: &Bench<'_>) -> Result<(
     }
     let gone = bench.name("n4/plain");
     bench.delete(&gone).await?;
-    expected.remove(&canonical(bench, &gone));
+    expected.retain(|name| Some(name) != listed(bench, &gone).as_ref());
     ensure_lists(
         "`list` after a deletion",
         list(bench, bench.base()).await?,
@@ -237,12 +242,12 @@ pub(crate) async fn n5_a_prefix_is_whole_segments(bench: &Bench<'_>) -> Result<(
         ("n5/absent", vec![]),
         ("n5/solo/below", vec![]),
     ] {
-        let listed = list(bench, &bench.name(prefix)).await?;
+        let found = list(bench, &bench.name(prefix)).await?;
         let expected: BTreeSet<_> = below
             .into_iter()
-            .map(|rest| canonical(bench, &bench.name(rest)))
+            .filter_map(|rest| listed(bench, &bench.name(rest)))
             .collect();
-        ensure_lists(&format!("`list` of `…/{prefix}`"), listed, &expected)?;
+        ensure_lists(&format!("`list` of `…/{prefix}`"), found, &expected)?;
         for name in &expected {
             bench.expect(name, b"n5").await?;
         }
@@ -270,8 +275,14 @@ pub(crate) async fn n5_without_list_it_is_unsupported(bench: &Bench<'_>) -> Resu
     Ok(())
 }
 
-fn canonical(bench: &Bench<'_>, name: &SecretName) -> SecretName {
+/// What the name is, where several are one.
+fn canonical(bench: &Bench<'_>, name: &SecretName) -> String {
     (bench.facts().canonical)(name)
+}
+
+/// The name by which a secret is listed; `None` when it has none.
+fn listed(bench: &Bench<'_>, name: &SecretName) -> Option<SecretName> {
+    SecretName::new(canonical(bench, name)).ok()
 }
 
 /// Whether the backend can express the name. Refusing it has to happen before any request.

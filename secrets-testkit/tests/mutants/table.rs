@@ -817,7 +817,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Defect::Watch(|_, _| Some(Box::pin(Silent))),
         &["d7_a_watch_reports_changes"],
     )
-    .over(|harness| harness.with_facts(|facts| facts.with_patience(Duration::from_millis(500)))),
+    .over(|harness| harness.with_facts(|facts| facts.with_patience(Duration::from_secs(2)))),
     mutant(
         "gives no stream",
         "D7",
@@ -836,7 +836,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Defect::Watch(|memory, _| Some(Box::pin(Late { memory, events: None }))),
         &["d7_a_watch_reports_changes"],
     )
-    .over(|harness| harness.with_facts(|facts| facts.with_patience(Duration::from_millis(500)))),
+    .over(|harness| harness.with_facts(|facts| facts.with_patience(Duration::from_secs(2)))),
     mutant(
         "watches without saying so",
         "D7",
