@@ -73,9 +73,7 @@ impl Harness for Idle {
 }
 
 fn reading(memory: &MemoryBackend, read: fn() -> Result<Fetched>) -> MemoryHarness {
-    MemoryHarness::of(memory.clone())
-        .wrapping(move |_| Arc::new(Reads(read)))
-        .with_facts(|facts: Facts| facts.with_patience(Duration::from_millis(200)))
+    MemoryHarness::of(memory.clone()).wrapping(move |_| Arc::new(Reads(read)))
 }
 
 fn left(memory: &MemoryBackend) -> Vec<SecretName> {
@@ -121,10 +119,9 @@ fn an_error_is_a_failure_and_what_was_created_is_deleted() {
 #[test]
 fn a_case_that_hangs_ends_with_the_patience_of_its_harness() {
     let memory = MemoryBackend::new();
-    let failure = fails(
-        &reading(&memory, || Ok(Fetched::unchanged(None, None))),
-        "v2_absent_is_not_found",
-    );
+    let hanging = reading(&memory, || Ok(Fetched::unchanged(None, None)));
+    let hanging = hanging.with_facts(|facts| facts.with_patience(Duration::from_millis(200)));
+    let failure = fails(&hanging, "v2_absent_is_not_found");
     assert_eq!(failure.reason(), "it did not end within 200ms");
     assert_eq!(left(&memory), []);
 }
