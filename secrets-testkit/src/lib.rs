@@ -112,7 +112,9 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod bench;
+mod call;
 mod canary;
 mod capture;
 mod case;
@@ -126,10 +128,13 @@ mod harness;
 mod memory;
 mod memory_harness;
 mod scripted;
+mod store;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use answer::Answer;
 pub use async_trait::async_trait;
+pub use call::{Asked, Call, CallKind, CallState};
 pub use canary::Canary;
 pub use case::{Case, Requirement};
 pub use cases::cases;
@@ -139,6 +144,7 @@ pub use facts::{Alphabet, Facts, Fault, VersionFacts};
 pub use failure::Failure;
 pub use gate::Gate;
 pub use harness::{Harness, Outcome};
-pub use memory::{MemoryBackend, MemoryStore};
+pub use memory::MemoryBackend;
 pub use memory_harness::MemoryHarness;
-pub use scripted::{Answer, Asked, Call, CallKind, CallState, ScriptedBackend};
+pub use scripted::ScriptedBackend;
+pub use store::MemoryStore;

@@ -3,17 +3,17 @@ use std::fmt;
 use std::future;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use secrets_core::{
-    BackendEvent, BackendEvents, Capabilities, Clock, Error, ErrorKind, FakeClock, Fetched, Lease,
-    ReadRequest, Result, Secret, SecretBackend, SecretName, Version, WatchedNames,
+    BackendEvent, BackendEvents, Capabilities, Clock, Error, ErrorKind, FakeClock, Fetched, ReadRequest,
+    Result, SecretBackend, SecretName, WatchedNames,
 };
 use tokio::sync::watch;
 
-use crate::Gate;
+use crate::answer::Outcome;
 use crate::events::Events;
+use crate::{Answer, Asked, Call, CallKind, CallState};
 
 /// A backend that answers as a test tells it to, and remembers every call: for tests of whatever stands above a backend.
 ///
@@ -447,162 +447,12 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// What a [`ScriptedBackend`] says to one read.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    gate: Option<Gate>,
-    delay: Duration,
-    outcome: Outcome,
-}
-
-#[derive(Clone, Debug)]
-enum Outcome {
-    Error(Error),
-    Fetched(Fetched),
-    Hang,
-    Panic(&'static str),
-}
-
-impl Answer {
-    /// A value without metadata.
-    pub fn value(value: impl AsRef<[u8]>) -> Self {
-        Secret::copy_from(value.as_ref()).into()
-    }
-
-    /// The value known to the caller is still the one.
-    pub fn unchanged(lease: Option<Lease>, expires: Option<SystemTime>) -> Self {
-        Outcome::Fetched(Fetched::unchanged(lease, expires)).into()
-    }
-
-    /// An error of this kind; the backend and the secret are filled in.
-    pub fn kind(kind: ErrorKind) -> Self {
-        Error::new(kind, "the script says so").into()
-    }
-
-    /// Never answers.
-    pub fn hang() -> Self {
-        Outcome::Hang.into()
-    }
-
-    /// Panics with this message.
-    pub fn panic(message: &'static str) -> Self {
-        Outcome::Panic(message).into()
-    }
-
-    /// The same answer, after the gate has let the call through.
-    #[must_use]
-    pub fn behind(mut self, gate: &Gate) -> Self {
-        self.gate = Some(gate.clone());
-        self
-    }
-
-    /// The same answer, after this much time on the backend's clock, counted from the gate if there is one.
-    #[must_use]
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-}
-
-impl From<Outcome> for Answer {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            gate: None,
-            delay: Duration::ZERO,
-            outcome,
-        }
-    }
-}
-
-impl From<Error> for Answer {
-    fn from(error: Error) -> Self {
-        Outcome::Error(error).into()
-    }
-}
-
-impl From<Secret> for Answer {
-    fn from(secret: Secret) -> Self {
-        Outcome::Fetched(secret.into()).into()
-    }
-}
-
-impl Outcome {
-    fn deliver(self) -> Result<Fetched> {
-        match self {
-            Self::Error(error) => Err(error),
-            Self::Fetched(fetched) => Ok(fetched),
-            Self::Hang => unreachable!("whoever waits for this waits for ever"),
-            Self::Panic(message) => panic!("{message}"),
-        }
-    }
-}
-
-/// One call of a [`ScriptedBackend`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Call {
-    /// Which method.
-    pub kind: CallKind,
-    /// What was asked for; one for a `Get`, none for those that ask for no secret.
-    pub requests: Vec<Asked>,
-    /// When it began, on the backend's clock.
-    pub at: Duration,
-    /// How it ended.
-    pub state: CallState,
-    number: u64,
-}
-
-/// A method of the backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each is the method of its name")]
-pub enum CallKind {
-    Check,
-    Get,
-    GetMany,
-    List,
-    Shutdown,
-}
-
-/// How a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallState {
-    /// It returned, an error or not.
-    Answered,
-    /// The caller dropped its future first.
-    Dropped,
-    /// It panicked.
-    Panicked,
-    /// It has not ended.
-    Running,
-}
-
-/// One read of a [`Call`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Asked {
-    /// Which secret.
-    pub name: SecretName,
-    /// Which version; `None` for the latest.
-    pub version: Option<Version>,
-    /// Whether the caller said what it holds already.
-    pub known: bool,
-}
-
-impl From<&ReadRequest<'_>> for Asked {
-    fn from(request: &ReadRequest<'_>) -> Self {
-        Self {
-            name: request.name.clone(),
-            version: request.version.cloned(),
-            known: request.known.is_some(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::Gate;
 
     fn block_on<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread()

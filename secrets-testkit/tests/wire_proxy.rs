@@ -245,6 +245,20 @@ fn e7_faults_happen_inside_tls_that_ends_at_the_wire() {
 }
 
 #[test]
+fn e7_a_port_is_refused_also_while_a_handshake_hangs() {
+    let store = store();
+    let wire = WireProxy::builder(store.address())
+        .tls(TestCa::new().issue(["localhost"]).server_config())
+        .start()
+        .unwrap();
+    let mut silent = TcpStream::connect(wire.address()).unwrap();
+    block_on(wire.wait_for_connections(1));
+    wire.set(WireFault::Refuse);
+    assert_eq!(wire.open_connections(), 0);
+    assert_eq!(rest(&mut silent).0, "");
+}
+
+#[test]
 fn dropping_the_wire_ends_its_connections() {
     let store = store();
     let wire = wire(&store);

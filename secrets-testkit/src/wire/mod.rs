@@ -8,6 +8,7 @@ mod body;
 mod ca;
 mod fault;
 mod proxy;
+mod relay;
 mod server;
 mod worker;
 
