@@ -48,7 +48,9 @@ impl FallbackBackend {
         if self.capabilities().versions {
             Ok(())
         } else {
-            request.refuse_version()
+            request
+                .refuse_version()
+                .map_err(|error| error.with_backend(&self.name))
         }
     }
 }
@@ -116,7 +118,7 @@ impl SecretBackend for FallbackBackend {
                 answer => return answer,
             }
         }
-        Err(nobody(&request, &said))
+        Err(nobody(&request, &said).with_backend(&self.name))
     }
 
     async fn get_many(&self, requests: &[ReadRequest<'_>]) -> Vec<Result<Fetched>> {
@@ -154,7 +156,7 @@ impl SecretBackend for FallbackBackend {
                 }
             }
         }
-        let nobody = |at: usize| Err(nobody(&requests[at], &said[at]));
+        let nobody = |at: usize| Err(nobody(&requests[at], &said[at]).with_backend(&self.name));
         answers
             .into_iter()
             .enumerate()
