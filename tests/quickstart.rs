@@ -34,6 +34,40 @@ fn text(bytes: &[u8]) -> &str {
 
 const PASSWORD: (&str, &str) = ("SMTP_DATABASE_PASSWORD", "hunter2");
 
+/// The commands that the README tells to type.
+fn readme_commands() -> Vec<&'static str> {
+    let commands = include_str!("../README.md").lines();
+    commands.filter_map(|line| line.strip_prefix("$ ")).collect()
+}
+
+#[test]
+fn the_readme_s_first_command_prints_a_secret() {
+    let (variable, command) = readme_commands()[0].split_once(' ').unwrap();
+    let arguments = command
+        .strip_prefix("cargo run --example quickstart -- ")
+        .unwrap();
+    let arguments: Vec<_> = arguments.split(' ').collect();
+    let (name, value) = variable.split_once('=').unwrap();
+    let output = quickstart(&[(name, value)], &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).ends_with(&format!("value: {value}\n")),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn the_readme_s_second_command_is_what_runs_the_tests_here() {
+    let command = readme_commands()[1];
+    assert!(command.starts_with("cargo test "), "{command}");
+    let script = include_str!("../.ci/run");
+    assert!(
+        script.lines().any(|line| line == format!("{command} --locked")),
+        "{command}"
+    );
+}
+
 #[test]
 fn it_says_where_a_secret_came_from_and_keeps_the_value_to_itself() {
     let output = quickstart(&[PASSWORD], &["smtp/database/password"]);
