@@ -108,6 +108,8 @@ mod naming;
 mod trim;
 #[cfg(feature = "tracing")]
 mod warned;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use backend::FileBackend;
 pub use builder::FileBackendBuilder;

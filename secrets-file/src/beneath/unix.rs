@@ -104,6 +104,12 @@ impl Dir {
         Ok(found)
     }
 
+    #[cfg(all(feature = "watch", target_os = "linux"))]
+    pub(super) fn on_the_way(&self, path: &Path, mut directory: impl FnMut(BorrowedFd<'_>)) {
+        // How the way ends is of no interest: what comes into being there is heard from its last directory.
+        let _ = walk_through(self.fd.as_fd(), path, &mut directory, |_, _| Ok(()));
+    }
+
     pub(super) fn exposed(&self, file: &File, metadata: &Metadata) -> Option<u32> {
         permissions::exposed(self.fd.as_fd(), file.as_fd(), metadata)
     }
@@ -157,12 +163,23 @@ fn walk<T>(
     path: &Path,
     last: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
+    walk_through(root, path, &mut |_| {}, last)
+}
+
+/// As [`walk`]; `directory` gets each one that is looked into.
+fn walk_through<T>(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    directory: &mut impl FnMut(BorrowedFd<'_>),
+    last: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut entered: Vec<OwnedFd> = Vec::new();
     let mut pending: Vec<OsString> = Vec::new();
     push_reversed(&mut pending, path.as_os_str().as_bytes())?;
     let mut links = 0;
     loop {
         let Some(part) = pending.pop() else {
+            directory(top(root, &entered));
             return last(top(root, &entered), OsStr::new("."));
         };
         match part.as_bytes() {
@@ -175,6 +192,7 @@ fn walk<T>(
             _ => {}
         }
         let dir = top(root, &entered);
+        directory(dir);
         match readlinkat(dir, part.as_os_str(), Vec::new()) {
             Ok(target) => {
                 links += 1;
