@@ -205,6 +205,8 @@ fn walk_through<T>(
             Err(Errno::INVAL) => {}
             Err(error) => return Err(error),
         }
+        #[cfg(test)]
+        between::run();
         let opened = if pending.is_empty() {
             match last(dir, &part) {
                 Err(Errno::LOOP) => None,
@@ -265,4 +267,24 @@ fn kind(file_type: FileType) -> EntryKind {
 )]
 fn id(stat: &rustix::fs::Stat) -> DirId {
     (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+/// What a test does to the tree after a part was found to be no link, and before it is opened.
+#[cfg(test)]
+pub(super) mod between {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static NEXT: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::beneath) fn set(next: impl FnOnce() + 'static) {
+        NEXT.set(Some(Box::new(next)));
+    }
+
+    pub(super) fn run() {
+        if let Some(next) = NEXT.take() {
+            next();
+        }
+    }
 }

@@ -91,3 +91,103 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use secrets_core::{Error, ErrorKind, Result};
+
+    use super::*;
+
+    /// What it is told to be.
+    #[derive(Debug, Default)]
+    struct Scripted(Mutex<Told>);
+
+    #[derive(Clone, Copy, Debug, Default)]
+    enum Told {
+        /// The root cannot be opened.
+        #[default]
+        Away,
+        Is(State),
+        Unclear,
+    }
+
+    impl Scripted {
+        fn tell(&self, told: Told) {
+            *self.0.lock().unwrap() = told;
+        }
+    }
+
+    impl Observe for Scripted {
+        fn open(&self) -> Result<Option<Root>> {
+            match *self.0.lock().unwrap() {
+                Told::Away => Err(Error::new(ErrorKind::Unavailable, "not mounted")),
+                Told::Is(_) | Told::Unclear => Ok(None),
+            }
+        }
+
+        fn paths(&self, _name: &SecretName) -> Vec<PathBuf> {
+            Vec::new()
+        }
+
+        fn state(&self, _root: Option<&Root>, _name: &SecretName, _ledger: &Ledger) -> Option<State> {
+            match *self.0.lock().unwrap() {
+                Told::Is(state) => Some(state),
+                Told::Away | Told::Unclear => None,
+            }
+        }
+    }
+
+    fn scan() -> (Arc<Scripted>, Arc<Ledger>, Scan, BTreeSet<SecretName>) {
+        let (source, ledger) = (Arc::new(Scripted::default()), Arc::new(Ledger::new()));
+        let alarm = Alarm::start(Duration::from_secs(3_600)).unwrap();
+        let scan = Scan::new(source.clone(), ledger.clone(), alarm);
+        (source, ledger, scan, [SecretName::new("a").unwrap()].into())
+    }
+
+    #[test]
+    fn w5_what_cannot_be_told_is_no_change_and_hides_none() {
+        let (source, ledger, mut scan, names) = scan();
+        let [one, two] = [b"1", b"2"].map(|value| ledger.state_of([value.as_slice()]));
+        source.tell(Told::Is(one));
+        assert!(scan.new_ones(&names).is_empty());
+        source.tell(Told::Unclear);
+        assert!(scan.all(&names).is_empty());
+        source.tell(Told::Away);
+        assert!(scan.all(&names).is_empty());
+        source.tell(Told::Is(one));
+        assert!(scan.all(&names).is_empty());
+        source.tell(Told::Unclear);
+        assert!(scan.all(&names).is_empty());
+        source.tell(Told::Is(two));
+        assert_eq!(scan.all(&names).len(), 1);
+        assert!(scan.all(&names).is_empty());
+    }
+
+    #[test]
+    fn w1_what_was_served_counts_even_when_nothing_can_be_seen_at_first() {
+        let (source, ledger, mut scan, names) = scan();
+        let [one, two] = [b"1", b"2"].map(|value| ledger.state_of([value.as_slice()]));
+        let name = names.first().unwrap();
+        ledger.record(name, one);
+        source.tell(Told::Away);
+        assert!(scan.new_ones(&names).is_empty());
+        ledger.record(name, two);
+        source.tell(Told::Is(two));
+        assert_eq!(scan.all(&names).len(), 1);
+    }
+
+    #[test]
+    fn w2_a_name_that_nobody_was_served_is_no_event_at_first() {
+        let (source, ledger, mut scan, names) = scan();
+        source.tell(Told::Is(ledger.state_of([b"1".as_slice()])));
+        assert!(scan.new_ones(&names).is_empty());
+        assert!(scan.new_ones(&BTreeSet::new()).is_empty());
+        // Nobody watched it meanwhile.
+        source.tell(Told::Is(ledger.state_of([b"2".as_slice()])));
+        assert!(scan.new_ones(&names).is_empty());
+    }
+}
