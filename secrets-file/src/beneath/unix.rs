@@ -124,7 +124,7 @@ impl Dir {
         })
     }
 
-    /// `None` where the kernel has no `openat2`, or a seccomp profile hides it.
+    /// `None` where the kernel has no `openat2`, a seccomp profile hides it, or too much is being renamed.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     fn openat2(&self, path: &Path, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         use rustix::fs::{ResolveFlags, openat2};
@@ -142,16 +142,14 @@ impl Dir {
             path
         };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let mut opened = Err(Errno::AGAIN);
         for _ in 0..CROSSINGS {
-            opened = openat2(&self.fd, path, flags, Mode::empty(), resolve);
-            match opened {
+            match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::PERM) => return None,
-                _ => break,
+                opened => return Some(opened),
             }
         }
-        Some(opened)
+        None
     }
 }
 
@@ -207,34 +205,44 @@ fn walk_through<T>(
         }
         #[cfg(test)]
         between::run();
-        let opened = if pending.is_empty() {
+        let refused = if pending.is_empty() {
             match last(dir, &part) {
-                Err(Errno::LOOP) => None,
+                Err(error) => error,
                 found => return found,
             }
         } else {
-            match openat(
-                dir,
-                part.as_os_str(),
-                SEARCH | DIRECTORY | OFlags::NOFOLLOW,
-                Mode::empty(),
-            ) {
-                Err(Errno::LOOP) => None,
-                // Linux says so of a link, too.
-                Err(Errno::NOTDIR) if readlinkat(dir, part.as_os_str(), Vec::new()).is_ok() => None,
-                opened => Some(opened?),
+            let flags = SEARCH | DIRECTORY | OFlags::NOFOLLOW;
+            match openat(dir, part.as_os_str(), flags, Mode::empty()) {
+                Err(error) => error,
+                Ok(opened) => {
+                    entered.push(opened);
+                    continue;
+                }
             }
         };
-        if let Some(opened) = opened {
-            entered.push(opened);
-        } else {
-            // It has become a link since it was looked at.
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(Errno::LOOP);
-            }
-            pending.push(part);
+        if !may_have_been_a_link(dir, &part, refused) {
+            return Err(refused);
         }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Errno::LOOP);
+        }
+        pending.push(part);
+    }
+}
+
+/// Whether `part` was refused because it had become a link since it was looked at; it may be none any more.
+fn may_have_been_a_link(dir: BorrowedFd<'_>, part: &OsStr, refused: Errno) -> bool {
+    match refused {
+        Errno::LOOP => true,
+        // What Linux says of a link where a directory is wanted, and of a file as well.
+        Errno::NOTDIR => statat(dir, part, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+            matches!(
+                FileType::from_raw_mode(stat.st_mode),
+                FileType::Directory | FileType::Symlink
+            )
+        }),
+        _ => false,
     }
 }
 
