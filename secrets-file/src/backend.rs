@@ -2,14 +2,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+#[cfg(feature = "watch")]
+use secrets_core::{BackendEvents, WatchedNames};
 use secrets_core::{
     Capabilities, Error, ErrorKind, Fetched, Metadata, ReadRequest, Result, Secret, SecretBackend, SecretName,
 };
 
-use crate::beneath::{EntryKind, Problem, Root};
+use crate::beneath::{Content, EntryKind, Problem, Root};
 use crate::builder::FileBackendBuilder;
 use crate::naming::{Layout, Naming};
 use crate::trim::Trim;
+#[cfg(feature = "watch")]
+use crate::watch::{Ledger, Observe, State};
 
 /// Reads secrets from files beneath a root directory; `smtp/api-key` is the file `smtp/api-key`. Layouts, trimming and
 /// failures are in the [crate's documentation](crate).
@@ -18,6 +22,8 @@ use crate::trim::Trim;
 #[derive(Clone, Debug)]
 pub struct FileBackend {
     options: Arc<Options>,
+    #[cfg(feature = "watch")]
+    ledger: Arc<Ledger>,
     #[cfg(feature = "tracing")]
     warned: Arc<crate::warned::Warned>,
 }
@@ -30,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) max_size: usize,
     pub(crate) strict_permissions: bool,
     pub(crate) optional_root: bool,
+    #[cfg(feature = "watch")]
+    pub(crate) poll_interval: std::time::Duration,
     #[cfg(all(unix, test))]
     pub(crate) walk: bool,
 }
@@ -74,6 +82,8 @@ impl FileBackend {
     pub(crate) fn from_options(options: Options) -> Self {
         Self {
             options: Arc::new(options),
+            #[cfg(feature = "watch")]
+            ledger: Arc::default(),
             #[cfg(feature = "tracing")]
             warned: Arc::default(),
         }
@@ -96,6 +106,18 @@ impl FileBackend {
         let mut options = Options::clone(&self.options);
         options.walk = true;
         Self::from_options(options)
+    }
+
+    /// Remembers what was served, for those who watch it from now on.
+    #[cfg(feature = "watch")]
+    fn note(&self, name: &SecretName, found: &Result<Found>) {
+        let state = match found {
+            Ok(found) => Some(self.ledger.state_of([found.secret.expose_secret()])),
+            Err(error) => State::of_error(error.kind()),
+        };
+        if let Some(state) = state {
+            self.ledger.record(name, state);
+        }
     }
 
     /// Does `work` where it may block.
@@ -129,7 +151,9 @@ impl SecretBackend for FileBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().with_list(true)
+        Capabilities::new()
+            .with_list(true)
+            .with_watch(cfg!(feature = "watch"))
     }
 
     async fn get(&self, request: ReadRequest<'_>) -> Result<Fetched> {
@@ -139,7 +163,10 @@ impl SecretBackend for FileBackend {
             let path = self.options.naming.path(name)?;
             self.blocking(move |options| options.read(&path)).await
         };
-        let found = found.await.map_err(|error| located(error, Some(name)))?;
+        let found = found.await;
+        #[cfg(feature = "watch")]
+        self.note(name, &found);
+        let found = found.map_err(|error| located(error, Some(name)))?;
         #[cfg(feature = "tracing")]
         if let Some(mode) = found.exposed {
             self.warned.warn(name, &self.path(name)?, mode);
@@ -153,6 +180,12 @@ impl SecretBackend for FileBackend {
         names.map_err(|error| located(error, prefix))
     }
 
+    #[cfg(feature = "watch")]
+    fn watch(&self, names: WatchedNames) -> Option<BackendEvents> {
+        let (source, ledger) = (self.options.clone(), self.ledger.clone());
+        crate::watch::subscribe(source, ledger, names, self.options.poll_interval)
+    }
+
     async fn check(&self) -> Result<()> {
         let checked = self.blocking(Options::check).await;
         checked.map_err(|error| located(error, None))
@@ -162,7 +195,10 @@ impl SecretBackend for FileBackend {
 struct Found {
     secret: Secret,
     /// See [`OpenFile::exposed`](crate::beneath::OpenFile::exposed).
-    #[cfg(feature = "tracing")]
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(dead_code, reason = "only ever warned about")
+    )]
     exposed: Option<u32>,
 }
 
@@ -176,25 +212,27 @@ fn located(error: Error, name: Option<&SecretName>) -> Error {
 
 impl Options {
     fn read(&self, path: &Path) -> Result<Found> {
-        let problem = |problem| self.problem(problem, path);
-        let Some(root) = self.open()? else {
-            return Err(problem(Problem::Missing));
-        };
-        let file = root.open_file(path).map_err(problem)?;
-        let exposed = file.exposed();
-        if let (Some(mode), true) = (exposed, self.strict_permissions) {
-            return Err(self.refused(mode, path));
-        }
-        let content = file.read(self.max_size).map_err(problem)?;
+        let (content, exposed) = self.content(self.open()?.as_ref(), path)?;
         let mut metadata = Metadata::new();
         if let Some(modified) = content.modified() {
             metadata = metadata.with_created(modified);
         }
         Ok(Found {
             secret: Secret::copy_from(self.trim.apply(content.bytes())).with_metadata(metadata),
-            #[cfg(feature = "tracing")]
             exposed,
         })
+    }
+
+    /// What the file holds, and the mode it should not have.
+    fn content(&self, root: Option<&Root>, path: &Path) -> Result<(Content, Option<u32>)> {
+        let problem = |problem| self.problem(problem, path);
+        let root = root.ok_or(Problem::Missing).map_err(problem)?;
+        let file = root.open_file(path).map_err(problem)?;
+        let exposed = file.exposed();
+        if let (Some(mode), true) = (exposed, self.strict_permissions) {
+            return Err(self.refused(mode, path));
+        }
+        Ok((file.read(self.max_size).map_err(problem)?, exposed))
     }
 
     fn list(&self, parent: Option<&SecretName>) -> Result<Vec<SecretName>> {
@@ -287,5 +325,24 @@ impl Options {
             path.display()
         );
         Error::new(ErrorKind::PermissionDenied, message)
+    }
+}
+
+#[cfg(feature = "watch")]
+impl Observe for Options {
+    fn open(&self) -> Result<Option<Root>> {
+        self.open()
+    }
+
+    fn paths(&self, name: &SecretName) -> Vec<PathBuf> {
+        self.naming.path(name).into_iter().collect()
+    }
+
+    fn state(&self, root: Option<&Root>, name: &SecretName, ledger: &Ledger) -> Option<State> {
+        let content = self.naming.path(name).and_then(|path| self.content(root, &path));
+        match content {
+            Ok((content, _)) => Some(ledger.state_of([self.trim.apply(content.bytes())])),
+            Err(error) => State::of_error(error.kind()),
+        }
     }
 }

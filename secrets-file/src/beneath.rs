@@ -136,6 +136,17 @@ impl Root {
         tree::files(&self.0, path.as_ref(), deep)
     }
 
+    /// Hands out every directory that is looked into on the way to `path`, those behind links included; as far as the
+    /// way goes.
+    #[cfg(all(feature = "watch", target_os = "linux"))]
+    pub(crate) fn on_the_way(
+        &self,
+        path: impl AsRef<Path>,
+        directory: impl FnMut(std::os::fd::BorrowedFd<'_>),
+    ) {
+        self.0.on_the_way(path.as_ref(), directory);
+    }
+
     /// The same root, resolving paths as where there is no `openat2`.
     #[cfg(all(unix, test))]
     pub(crate) fn walking(mut self) -> Self {

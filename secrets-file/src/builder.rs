@@ -19,6 +19,8 @@ pub struct FileBackendBuilder {
     max_size: usize,
     strict_permissions: bool,
     optional_root: bool,
+    #[cfg(feature = "watch")]
+    poll_interval: std::time::Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ impl FileBackendBuilder {
             max_size: FileBackend::DEFAULT_MAX_SIZE,
             strict_permissions: false,
             optional_root: false,
+            #[cfg(feature = "watch")]
+            poll_interval: crate::watch::DEFAULT_POLL_INTERVAL,
         }
     }
 
@@ -99,13 +103,22 @@ impl FileBackendBuilder {
         self
     }
 
+    /// How often watched secrets are looked at where the system does not tell of changes; 10 seconds by default, 100
+    /// milliseconds at least. See [`watch`](crate::watch).
+    #[cfg(feature = "watch")]
+    pub fn poll_interval(mut self, interval: std::time::Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
     /// Checks the options. No file is touched: the root need not exist yet. A relative root is taken from the current
     /// directory of this moment.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` names the option: an empty root, an `extension` or `base` that fits no file, a `max_size` of
-    /// zero, `strict_permissions` on a system without permission bits, or a `$CREDENTIALS_DIRECTORY` that is not set.
+    /// zero, `strict_permissions` on a system without permission bits, a `poll_interval` below 100 milliseconds, or a
+    /// `$CREDENTIALS_DIRECTORY` that is not set.
     pub fn build(self) -> Result<FileBackend> {
         let invalid =
             |message: String| Error::new(ErrorKind::InvalidConfig, message).with_backend(FileBackend::NAME);
@@ -134,6 +147,12 @@ impl FileBackendBuilder {
                 "the option `strict_permissions` needs a Unix system".into(),
             ));
         }
+        #[cfg(feature = "watch")]
+        if self.poll_interval < std::time::Duration::from_millis(100) {
+            return Err(invalid(
+                "the option `poll_interval` is below 100 milliseconds".into(),
+            ));
+        }
         let naming = Naming::new(self.layout, self.extension.as_deref(), &self.base)
             .map_err(|error| error.with_backend(FileBackend::NAME))?;
         Ok(FileBackend::from_options(Options {
@@ -143,6 +162,8 @@ impl FileBackendBuilder {
             max_size: self.max_size,
             strict_permissions: self.strict_permissions,
             optional_root: self.optional_root,
+            #[cfg(feature = "watch")]
+            poll_interval: self.poll_interval,
             #[cfg(all(unix, test))]
             walk: false,
         }))

@@ -23,6 +23,8 @@ mod files;
 mod log;
 mod names;
 mod values;
+#[cfg(feature = "watch")]
+mod watch;
 
 const CANARY: &str = "canary-5e1f";
 

@@ -31,9 +31,10 @@
 //! [`base`](FileBackendBuilder::base) comes first, as it is. A part longer than the 255 bytes a file name may have is
 //! refused with `InvalidName`.
 //!
-//! Listed names lead back to their file. In the flat layout they are canonical, each `_` read as `/`
-//! (`smtp_api-key` is `smtp/api-key`); the case of letters is kept, as the mapping keeps it. What begins with a dot, has another extension, is no regular file, or
-//! has no such name is left out. Below a prefix given to `list`, names keep the spelling of that prefix.
+//! Listed names lead back to their file. In the flat layout they are canonical, each `_` read as `/` (`smtp_api-key` is
+//! `smtp/api-key`); the case of letters is kept, as the mapping keeps it. What begins with a dot, has another extension,
+//! is no regular file, or whose name would not lead back is left out. Below a prefix given to `list`, names keep the
+//! spelling of that prefix.
 //!
 //! # Where secrets are mounted
 //!
@@ -59,10 +60,16 @@
 //! Everything is resolved [`beneath`] the root, which is opened anew by each call. A link that leads out of it is
 //! refused, whenever it is made; links inside are followed. The root's own path may be a link: it is configuration.
 //!
-//! A file that every user of the system can read or write is reported once, as a warning through `tracing` (feature
+//! A file that every user of the system can read or write is reported, once each, as a warning through `tracing` (feature
 //! `tracing`), or refused with [`strict_permissions`](FileBackendBuilder::strict_permissions).
 //! [`OpenFile::exposed`](beneath::OpenFile::exposed) says when it is not held against the file: the kubelet's and
 //! Docker's mounts are no reason to warn.
+//!
+//! # Changes
+//!
+//! With the feature `watch`, the backend tells a manager of changes as they happen, and handles follow them within a
+//! fraction of a second; see the module `watch`. Without it, a change is seen when the time to live of the cached value
+//! ends.
 //!
 //! # Failures
 //!
@@ -108,6 +115,8 @@ mod naming;
 mod trim;
 #[cfg(feature = "tracing")]
 mod warned;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use backend::FileBackend;
 pub use builder::FileBackendBuilder;

@@ -303,6 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn n5_a_file_whose_name_would_be_too_long_with_its_base_is_not_listed() {
+        let base = format!("{}/", "b".repeat(200));
+        let nested = naming(Layout::Nested, None, &base);
+        let long = format!("{}a", "a/".repeat(450));
+        assert!(SecretName::new(&long).is_ok());
+        assert_eq!(nested.name(Path::new(&format!("{base}{long}")), None), None);
+        assert_eq!(nested.name(Path::new(&format!("{base}a")), None), Some(name("a")));
+    }
+
+    #[test]
     fn e1_wrong_options_name_themselves() {
         for extension in ["", ".", "a/b", "a\0", "%", &"x".repeat(65)] {
             let error = Naming::new(Layout::Flat, Some(extension), "").unwrap_err();

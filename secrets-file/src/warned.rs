@@ -1,20 +1,20 @@
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use secrets_core::SecretName;
 
-/// Whoever asks for ever more names must not fill the memory with them.
-const MAX_NAMES: usize = 1_000;
+/// Whoever asks for ever more files must not fill the memory with their names.
+const MAX_FILES: usize = 1_000;
 
-/// The secrets whose permissions were complained about: once each is enough.
+/// The files whose permissions were complained about: once each is enough.
 #[derive(Debug, Default)]
-pub(crate) struct Warned(Mutex<HashSet<SecretName>>);
+pub(crate) struct Warned(Mutex<HashSet<PathBuf>>);
 
 impl Warned {
-    /// Warns about the file of the secret `name`, the first time.
+    /// Warns about the file at `path`, which holds the secret `name`, the first time.
     pub(crate) fn warn(&self, name: &SecretName, path: &Path, mode: u32) {
-        if self.is_first(name) {
+        if self.is_first(path) {
             tracing::warn!(
                 backend = crate::FileBackend::NAME,
                 secret = %name,
@@ -25,9 +25,9 @@ impl Warned {
         }
     }
 
-    fn is_first(&self, name: &SecretName) -> bool {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.len() < MAX_NAMES && names.insert(name.clone())
+    fn is_first(&self, path: &Path) -> bool {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.len() < MAX_FILES && files.insert(path.into())
     }
 }
 
@@ -38,12 +38,12 @@ mod tests {
     #[test]
     fn f6_each_file_is_complained_about_once_and_only_so_many() {
         let warned = Warned::default();
-        let name = |number: usize| SecretName::new(format!("a/{number}")).unwrap();
-        assert!(warned.is_first(&name(0)));
-        assert!(!warned.is_first(&name(0)));
-        let firsts = (0..2 * MAX_NAMES)
-            .filter(|number| warned.is_first(&name(*number)))
+        let file = |number: usize| PathBuf::from(format!("/run/{number}"));
+        assert!(warned.is_first(&file(0)));
+        assert!(!warned.is_first(&file(0)));
+        let firsts = (0..2 * MAX_FILES)
+            .filter(|number| warned.is_first(&file(*number)))
             .count();
-        assert_eq!(firsts, MAX_NAMES - 1);
+        assert_eq!(firsts, MAX_FILES - 1);
     }
 }

@@ -128,6 +128,64 @@ fn f3_no_race_lets_a_link_lead_out() {
     }
 }
 
+/// The narrowest race there is, won each time.
+#[test]
+fn f3_what_becomes_a_link_after_it_was_looked_at_is_not_followed_blindly() {
+    let outer = TempDir::new().unwrap();
+    let path = outer.path().to_owned();
+    let at = move |relative: &str| path.join(relative);
+    fs::create_dir_all(at("root/door")).unwrap();
+    fs::create_dir_all(at("root/inside")).unwrap();
+    fs::create_dir_all(at("outside")).unwrap();
+    fs::write(at("outside/file"), "outside").unwrap();
+    fs::write(at("root/inside/file"), "inside").unwrap();
+    let root = Root::open(at("root")).unwrap().walking();
+    let becomes = |entry: &'static str, target: &'static str| {
+        let at = at.clone();
+        super::unix::between::set(move || {
+            fs::rename(at("root").join(entry), at("was")).unwrap();
+            symlink(target, at("root").join(entry)).unwrap();
+        });
+    };
+    let reset = || {
+        let _ = fs::remove_file(at("root/door")).or_else(|_| fs::remove_dir_all(at("root/door")));
+        let _ = fs::remove_file(at("was")).or_else(|_| fs::remove_dir_all(at("was")));
+    };
+    for (target, expected) in [
+        ("../outside", Err(Problem::Escapes)),
+        ("inside", Ok(b"inside".to_vec())),
+    ] {
+        reset();
+        fs::create_dir(at("root/door")).unwrap();
+        fs::write(at("root/door/file"), "before").unwrap();
+        becomes("door", target);
+        let way = read(&root, "door/file");
+        assert_eq!(way, expected, "a directory on the way to {target}");
+        reset();
+        fs::create_dir(at("root/door")).unwrap();
+        becomes("door", target);
+        let opened = root.open_dir("door").and_then(|dir| read(&dir, "file"));
+        assert_eq!(opened, expected, "a directory, now {target}");
+    }
+    for (target, expected) in [
+        ("../outside/file", Err(Problem::Escapes)),
+        ("inside/file", Ok(b"inside".to_vec())),
+    ] {
+        reset();
+        fs::write(at("root/door"), "before").unwrap();
+        becomes("door", target);
+        assert_eq!(read(&root, "door"), expected, "a file, now {target}");
+        reset();
+        fs::write(at("root/door"), "before").unwrap();
+        becomes("door", target);
+        assert_eq!(
+            root.kind("door"),
+            expected.map(|_| EntryKind::File),
+            "the kind of {target}"
+        );
+    }
+}
+
 #[test]
 fn f1_all_keys_read_through_one_opened_directory_are_of_one_version() {
     let volume = TempDir::new().unwrap();

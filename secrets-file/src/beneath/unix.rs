@@ -104,6 +104,12 @@ impl Dir {
         Ok(found)
     }
 
+    #[cfg(all(feature = "watch", target_os = "linux"))]
+    pub(super) fn on_the_way(&self, path: &Path, mut directory: impl FnMut(BorrowedFd<'_>)) {
+        // How the way ends is of no interest: what comes into being there is heard from its last directory.
+        let _ = walk_through(self.fd.as_fd(), path, &mut directory, |_, _| Ok(()));
+    }
+
     pub(super) fn exposed(&self, file: &File, metadata: &Metadata) -> Option<u32> {
         permissions::exposed(self.fd.as_fd(), file.as_fd(), metadata)
     }
@@ -118,7 +124,7 @@ impl Dir {
         })
     }
 
-    /// `None` where the kernel has no `openat2`, or a seccomp profile hides it.
+    /// `None` where the kernel has no `openat2`, a seccomp profile hides it, or too much is being renamed.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     fn openat2(&self, path: &Path, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         use rustix::fs::{ResolveFlags, openat2};
@@ -136,16 +142,14 @@ impl Dir {
             path
         };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let mut opened = Err(Errno::AGAIN);
         for _ in 0..CROSSINGS {
-            opened = openat2(&self.fd, path, flags, Mode::empty(), resolve);
-            match opened {
+            match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::PERM) => return None,
-                _ => break,
+                opened => return Some(opened),
             }
         }
-        Some(opened)
+        None
     }
 }
 
@@ -157,12 +161,23 @@ fn walk<T>(
     path: &Path,
     last: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
+    walk_through(root, path, &mut |_| {}, last)
+}
+
+/// As [`walk`]; `directory` gets each one that is looked into.
+fn walk_through<T>(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    directory: &mut impl FnMut(BorrowedFd<'_>),
+    last: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut entered: Vec<OwnedFd> = Vec::new();
     let mut pending: Vec<OsString> = Vec::new();
     push_reversed(&mut pending, path.as_os_str().as_bytes())?;
     let mut links = 0;
     loop {
         let Some(part) = pending.pop() else {
+            directory(top(root, &entered));
             return last(top(root, &entered), OsStr::new("."));
         };
         match part.as_bytes() {
@@ -175,6 +190,7 @@ fn walk<T>(
             _ => {}
         }
         let dir = top(root, &entered);
+        directory(dir);
         match readlinkat(dir, part.as_os_str(), Vec::new()) {
             Ok(target) => {
                 links += 1;
@@ -187,34 +203,46 @@ fn walk<T>(
             Err(Errno::INVAL) => {}
             Err(error) => return Err(error),
         }
-        let opened = if pending.is_empty() {
+        #[cfg(test)]
+        between::run();
+        let refused = if pending.is_empty() {
             match last(dir, &part) {
-                Err(Errno::LOOP) => None,
+                Err(error) => error,
                 found => return found,
             }
         } else {
-            match openat(
-                dir,
-                part.as_os_str(),
-                SEARCH | DIRECTORY | OFlags::NOFOLLOW,
-                Mode::empty(),
-            ) {
-                Err(Errno::LOOP) => None,
-                // Linux says so of a link, too.
-                Err(Errno::NOTDIR) if readlinkat(dir, part.as_os_str(), Vec::new()).is_ok() => None,
-                opened => Some(opened?),
+            let flags = SEARCH | DIRECTORY | OFlags::NOFOLLOW;
+            match openat(dir, part.as_os_str(), flags, Mode::empty()) {
+                Err(error) => error,
+                Ok(opened) => {
+                    entered.push(opened);
+                    continue;
+                }
             }
         };
-        if let Some(opened) = opened {
-            entered.push(opened);
-        } else {
-            // It has become a link since it was looked at.
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(Errno::LOOP);
-            }
-            pending.push(part);
+        if !may_have_been_a_link(dir, &part, refused) {
+            return Err(refused);
         }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Errno::LOOP);
+        }
+        pending.push(part);
+    }
+}
+
+/// Whether `part` was refused because it had become a link since it was looked at; it may be none any more.
+fn may_have_been_a_link(dir: BorrowedFd<'_>, part: &OsStr, refused: Errno) -> bool {
+    match refused {
+        Errno::LOOP => true,
+        // What Linux says of a link where a directory is wanted, and of a file as well.
+        Errno::NOTDIR => statat(dir, part, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+            matches!(
+                FileType::from_raw_mode(stat.st_mode),
+                FileType::Directory | FileType::Symlink
+            )
+        }),
+        _ => false,
     }
 }
 
@@ -247,4 +275,24 @@ fn kind(file_type: FileType) -> EntryKind {
 )]
 fn id(stat: &rustix::fs::Stat) -> DirId {
     (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+/// What a test does to the tree after a part was found to be no link, and before it is opened.
+#[cfg(test)]
+pub(super) mod between {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static NEXT: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::beneath) fn set(next: impl FnOnce() + 'static) {
+        NEXT.set(Some(Box::new(next)));
+    }
+
+    pub(super) fn run() {
+        if let Some(next) = NEXT.take() {
+            next();
+        }
+    }
 }
