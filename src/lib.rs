@@ -52,6 +52,7 @@
 //! |---|---|---|
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
+//! | `file-watch` | | changes of files as they happen |
 //! | `full` | | every backend |
 //! | `tracing` | yes | spans and events on everything but a cache hit; never a value |
 //!

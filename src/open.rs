@@ -28,7 +28,7 @@ const VARIABLE: &str = "SECRETS_URI";
 /// | URI | store | parameters |
 /// |---|---|---|
 /// | `env:` | environment variables | `prefix` comes before every variable; `allow`, repeated, names the only secrets that may be read |
-/// | `file:///run/secrets` | files below a directory; `file:secrets` is relative | `layout` is `nested` or `flat`; `extension`; `base` comes before every name; `trim` is `final_newline` or `never`; `max_size` in bytes, `KiB` or `MiB`; `optional_root` and `strict_permissions` are `true` or `false` |
+/// | `file:///run/secrets` | files below a directory; `file:secrets` is relative | `layout` is `nested` or `flat`; `extension`; `base` comes before every name; `trim` is `final_newline` or `never`; `max_size` in bytes, `KiB` or `MiB`; `poll_interval` (feature `file-watch`) is a duration; `optional_root` and `strict_permissions` are `true` or `false` |
 ///
 /// What a parameter does is said at the builder's method of the same name.
 ///

@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrets_core::{Result, SecretName};
+use secrets_core::{Error, ErrorKind, Result, SecretName};
 
 use crate::uri::invalid;
 
@@ -132,6 +132,16 @@ impl Value {
             Some(duration) => Ok(duration),
             None => self.refuse("must be 0, or a whole number and its unit, such as 500ms, 60s, 5m or 1h"),
         }
+    }
+
+    /// For a parameter of something that is switched off.
+    #[cfg_attr(feature = "full", allow(dead_code, reason = "nothing is switched off"))]
+    pub(crate) fn needs_feature(&self, feature: &str) -> Error {
+        let message = format!(
+            "the parameter `{}` (byte {}) is switched off in this build; enable the feature `{feature}` of the crate `secrets`",
+            self.name, self.at
+        );
+        Error::new(ErrorKind::Unsupported, message)
     }
 
     fn refuse<T>(&self, what: &str) -> Result<T> {

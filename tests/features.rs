@@ -37,3 +37,11 @@ fn l4_a_scheme_that_is_switched_off_names_its_feature() {
         }
     }
 }
+
+#[cfg(all(feature = "file", not(feature = "file-watch")))]
+#[test]
+fn a_parameter_that_is_switched_off_names_its_feature() {
+    let error = refused("file:///x?poll_interval=1h");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("feature `file-watch`"), "{error}");
+}

@@ -1,5 +1,5 @@
 //! Choosing a store by a URI, through the public interface (laws L4, L5, S8).
-#![cfg(all(feature = "env", feature = "file"))]
+#![cfg(feature = "full")]
 
 use secrets::{CREDENTIAL_PARAMETERS, Error, ErrorKind, SecretManager, backend_for, builder_for, open};
 
@@ -219,6 +219,7 @@ mod files {
             ("?layout=flat&extension=.secret", "flat"),
             ("?base=prod/a%20b/", "base"),
             ("?max_size=1KiB", "nested"),
+            ("?poll_interval=1h", "nested"),
             ("/prod/a%20b", "base"),
         ] {
             let secrets = open(uri(&root, rest)).unwrap();

@@ -1,8 +1,8 @@
 use secrets_core::{Result, SecretBackend};
-use secrets_file::{FileBackend, Layout, Trim};
+use secrets_file::{FileBackend, FileBackendBuilder, Layout, Trim};
 
 use crate::backends::Driver;
-use crate::parameter::Parameter;
+use crate::parameter::{Parameter, Value};
 use crate::uri::{Uri, invalid};
 
 pub(super) const DRIVER: Driver = Driver {
@@ -12,6 +12,7 @@ pub(super) const DRIVER: Driver = Driver {
         Parameter::once("layout"),
         Parameter::once("max_size"),
         Parameter::once("optional_root"),
+        Parameter::once("poll_interval"),
         Parameter::once("strict_permissions"),
         Parameter::once("trim"),
     ],
@@ -47,6 +48,9 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
     if let Some(optional) = uri.take("optional_root") {
         builder = builder.optional_root(optional.flag()?);
     }
+    if let Some(interval) = uri.take("poll_interval") {
+        builder = poll_interval(builder, &interval)?;
+    }
     if let Some(strict) = uri.take("strict_permissions") {
         builder = builder.strict_permissions(strict.flag()?);
     }
@@ -55,6 +59,16 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
             builder.trim(trim.choice(&[("final_newline", Trim::FinalNewline), ("never", Trim::Never)])?);
     }
     Ok(Box::new(builder.build()?))
+}
+
+#[cfg(feature = "file-watch")]
+fn poll_interval(builder: FileBackendBuilder, interval: &Value) -> Result<FileBackendBuilder> {
+    Ok(builder.poll_interval(interval.duration()?))
+}
+
+#[cfg(not(feature = "file-watch"))]
+fn poll_interval(_: FileBackendBuilder, interval: &Value) -> Result<FileBackendBuilder> {
+    Err(interval.needs_feature("file-watch"))
 }
 
 /// `file:///C:/secrets` is the path `/C:/secrets`, which Windows writes without its first slash.
