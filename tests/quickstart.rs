@@ -1,35 +1,14 @@
 //! `examples/quickstart.rs` as a process, the way a user runs it.
 #![cfg(all(feature = "env", feature = "file"))]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod process;
 
-/// `cargo test` builds examples, next to the tests; only `cargo test --test quickstart` does not.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let target = tests.parent().unwrap().parent().unwrap();
-    let program = target
-        .join("examples")
-        .join(format!("quickstart{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.is_file(),
-        "{} is not built; run `cargo build --example quickstart`",
-        program.display()
-    );
-    program
-}
+use std::process::Output;
 
-/// Runs it with these variables and none that the test has.
+use process::{run, text};
+
 fn quickstart(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-    let mut command = Command::new(program());
-    command.env_clear().args(arguments);
-    // Without it a process on Windows does not start.
-    command.envs(std::env::var_os("SYSTEMROOT").map(|root| ("SYSTEMROOT", root)));
-    command.envs(variables.iter().copied()).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    run("quickstart", variables, arguments)
 }
 
 const PASSWORD: (&str, &str) = ("SMTP_DATABASE_PASSWORD", "hunter2");
@@ -101,7 +80,7 @@ fn the_same_program_reads_files() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("smtp/database")).unwrap();
     std::fs::write(root.path().join("smtp/database/password"), "hunter2\n").unwrap();
-    let uri = format!("file:{}", root.path().to_str().unwrap().replace('\\', "/"));
+    let uri = process::file_uri(root.path());
     let uri = ("SECRETS_URI", uri.as_str());
 
     let output = quickstart(&[uri], &["smtp/database/password", "--reveal"]);
