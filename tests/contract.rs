@@ -54,6 +54,14 @@ fn the_contract_names_every_test_of_a_law_and_no_other() {
     in_sources(root, root, &mut sources);
 
     let page = std::fs::read_to_string(root.join("docs/contract.md")).unwrap();
+    let (page, kit) = page.split_once("## The kit").expect("the page ends with the kit");
+    for case in secrets_testkit::cases() {
+        assert!(
+            kit.contains(&format!("`{}`", case.name())),
+            "{} is not on the page",
+            case.name()
+        );
+    }
     let mut named = BTreeMap::<String, BTreeSet<String>>::new();
     let mut file = None;
     // Every second piece between backquotes is quoted: a file, then its tests.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use secrets_core::{PrefixRouter, SecretBackend, SecretName, Version};
+use secrets_core::{FallbackBackend, PrefixRouter, SecretBackend, SecretName, Version};
 use secrets_testkit::{Facts, Fault, Harness, MemoryBackend, MemoryHarness, Outcome, async_trait};
 
 mod memory {
@@ -54,6 +54,28 @@ mod shared {
     }
 
     secrets_testkit::conformance!(MemoryHarness::wrapped(shared));
+}
+
+mod chained {
+    use super::*;
+
+    fn chained(memory: MemoryBackend) -> Arc<dyn SecretBackend> {
+        let chain = FallbackBackend::new(vec![Box::new(MemoryBackend::new()), Box::new(memory)]);
+        Arc::new(chain.unwrap())
+    }
+
+    secrets_testkit::conformance!(MemoryHarness::wrapped(chained));
+}
+
+mod chained_behind_one_without_versions {
+    use super::*;
+
+    fn chained(memory: MemoryBackend) -> Arc<dyn SecretBackend> {
+        let first = MemoryBackend::new().with_versions(false);
+        Arc::new(FallbackBackend::new(vec![Box::new(first), Box::new(memory)]).unwrap())
+    }
+
+    secrets_testkit::conformance!(MemoryHarness::wrapped(chained), without = [versions]);
 }
 
 mod routed {
