@@ -192,6 +192,17 @@ impl Secret {
             .map_err(|error| self.error(ErrorKind::InvalidData, fields::json_problem(&error)))
     }
 
+    /// The JSON object of the fields the store keeps, or the value itself.
+    #[cfg(feature = "serde")]
+    pub(crate) fn document(&self) -> &[u8] {
+        match &*self.0.value {
+            Value::Bytes(bytes) => bytes.expose_secret(),
+            Value::Fields { fields, object, .. } => object
+                .get_or_init(|| fields::object(fields).into())
+                .expose_secret(),
+        }
+    }
+
     /// Version, times, lease and whatever else the store said.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
@@ -348,9 +359,13 @@ impl<'de> serde::Deserialize<'de> for Secret {
             }
         }
 
-        deserializer.deserialize_newtype_struct("$secrets::Secret", Visitor)
+        deserializer.deserialize_newtype_struct(SECRET_TYPE, Visitor)
     }
 }
+
+/// By this name the typed loader sees that a field wants the secret's bytes, whatever they are.
+#[cfg(feature = "serde")]
+pub(crate) const SECRET_TYPE: &str = "$secrets::Secret";
 
 #[cfg(test)]
 mod tests {
