@@ -1,0 +1,225 @@
+//! What cannot be read from one secret for each field, and how that is said.
+
+use std::collections::HashMap;
+
+use secrets_core::{ErrorKind, Secret};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::support::{Setup, load};
+
+/// Loads a struct with a field of this type: it must be refused, with and without values, and read nothing but the
+/// document.
+fn refused<T: DeserializeOwned>(what: &str) {
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Holder<T> {
+        first: String,
+        inner: Inner<T>,
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Inner<T> {
+        field: T,
+    }
+    for secrets in [
+        &[][..],
+        &[("smtp/db/first", "hunter2"), ("smtp/db/inner/field", "hunter2")],
+    ] {
+        let setup = Setup::new(secrets);
+        let error = setup.load::<Holder<T>>().map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}");
+        assert_eq!(error.secret().unwrap().as_str(), "smtp/db/inner/field", "{what}");
+        assert!(error.message().contains(what), "{what}: {error}");
+        assert!(error.message().contains("`smtp/db/inner/field`"), "{error}");
+        assert!(
+            error.message().contains("store `smtp/db` as one JSON object"),
+            "{error}"
+        );
+        assert_eq!(setup.calls(), [["smtp/db"]]);
+    }
+}
+
+#[test]
+fn maps_and_sequences_are_refused() {
+    refused::<HashMap<String, String>>("a map");
+    refused::<Option<HashMap<String, String>>>("a map");
+    refused::<Vec<String>>("a sequence");
+    refused::<(u8, u8)>("a tuple");
+    refused::<[u8; 4]>("an array");
+    refused::<Vec<Option<Secret>>>("a sequence");
+}
+
+#[test]
+fn odd_scalars_are_refused() {
+    refused::<char>("a `char`");
+    refused::<()>("a unit");
+    refused::<serde::de::IgnoredAny>("ignores");
+    #[derive(Deserialize)]
+    struct Unit;
+    refused::<Unit>("a unit struct");
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Pair(u8, u8);
+    refused::<Pair>("a tuple struct");
+    struct Bytes;
+    impl<'de> Deserialize<'de> for Bytes {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl serde::de::Visitor<'_> for Visitor {
+                type Value = Bytes;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("bytes")
+                }
+            }
+            deserializer.deserialize_byte_buf(Visitor)
+        }
+    }
+    refused::<Bytes>("`Secret`");
+}
+
+#[test]
+fn enums_with_data_are_refused_wherever_the_data_is() {
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum First {
+        Data(String),
+        Plain,
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Last {
+        Plain,
+        Other,
+        Data { a: String },
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Tuple {
+        Plain,
+        Data(u8, u8),
+    }
+    refused::<First>("carries data");
+    refused::<Last>("carries data");
+    refused::<Tuple>("carries data");
+    let data = "an enum that is untagged or tagged within";
+    #[derive(Deserialize)]
+    #[serde(tag = "kind")]
+    #[allow(dead_code)]
+    enum Internal {
+        Plain,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Untagged {
+        Text(String),
+    }
+    refused::<Internal>(data);
+    refused::<Untagged>(data);
+    refused::<serde_json::Value>("any JSON");
+}
+
+#[test]
+fn an_adjacently_tagged_enum_is_refused() {
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "kind", content = "data")]
+    #[allow(dead_code)]
+    enum Adjacent {
+        Text(String),
+    }
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Config {
+        auth: Adjacent,
+    }
+    for secrets in [&[][..], &[("auth/kind", "Text"), ("auth/data", "hunter2")]] {
+        let error = load::<Config>(secrets).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains("`smtp/db/auth"), "{error}");
+    }
+}
+
+#[test]
+fn flattened_fields_are_refused() {
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Flat {
+        user: String,
+        #[serde(flatten)]
+        rest: HashMap<String, String>,
+    }
+    refused::<Flat>("a struct with a flattened field");
+    let error = load::<Flat>(&[("user", "hunter2")]).map(drop).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.secret().unwrap().as_str()),
+        (ErrorKind::Unsupported, "smtp/db")
+    );
+    assert!(error.message().contains("flattened"), "{error}");
+}
+
+#[test]
+fn recursive_types_end_in_an_error() {
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct List {
+        value: String,
+        next: Option<Box<List>>,
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Tree {
+        left: Option<Box<Tree>>,
+        right: Option<Box<Tree>>,
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Shell(Option<Box<Shell>>);
+    fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Quiet>>, D::Error> {
+        Ok(Option::<Box<Quiet>>::deserialize(deserializer).ok().flatten())
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    struct Quiet {
+        #[serde(deserialize_with = "lenient")]
+        left: Option<Box<Quiet>>,
+        #[serde(deserialize_with = "lenient")]
+        right: Option<Box<Quiet>>,
+    }
+    fn error<T: DeserializeOwned>() -> secrets_core::Error {
+        load::<T>(&[("value", "hunter2"), ("left/left/left", "hunter2")])
+            .map(drop)
+            .unwrap_err()
+    }
+    for error in [
+        error::<List>(),
+        error::<Tree>(),
+        error::<Shell>(),
+        error::<Quiet>(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains("contains itself"), "{error}");
+    }
+    assert_eq!(
+        error::<List>().secret().unwrap().as_str(),
+        "smtp/db/next/next/next/next/next/next/next/next"
+    );
+}
+
+#[test]
+fn a_single_value_is_not_put_together_from_fields() {
+    fn error<T: DeserializeOwned>() -> secrets_core::Error {
+        load::<T>(&[]).map(drop).unwrap_err()
+    }
+    for error in [
+        error::<String>(),
+        error::<Option<u8>>(),
+        error::<Secret>(),
+        error::<bool>(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("`load`"), "{error}");
+        assert_eq!(error.secret().unwrap().as_str(), "smtp/db");
+    }
+    assert_eq!(error::<Vec<u8>>().kind(), ErrorKind::Unsupported);
+}
