@@ -1,7 +1,7 @@
 //! One secret for each field: the shapes that are supported.
 
 use secrecy::{ExposeSecret, SecretString};
-use secrets_core::{ConfigSecretLoader, ErrorKind, Secret};
+use secrets_core::{ConfigSecretLoader, ErrorKind, Field, Secret};
 use serde::Deserialize;
 
 use crate::support::{Setup, load, missing};
@@ -162,6 +162,7 @@ fn defaults_stand_in_for_what_does_not_exist() {
     fn submission() -> u16 {
         587
     }
+    #[allow(clippy::unnecessary_wraps, reason = "serde wants it so")]
     fn some() -> Option<String> {
         Some("none given".into())
     }
@@ -257,6 +258,16 @@ fn secret_strings_and_secrets_are_fields() {
     assert_eq!(config.key.expose_secret(), b"\xff\x00 raw\n");
     assert_eq!(config.other.unwrap().expose_secret(), b"");
     assert!(config.none.is_none());
+}
+
+#[test]
+fn a_field_may_be_a_secret_whose_store_keeps_fields() {
+    let setup = Setup::new(&[("smtp/db/user", "app")]);
+    let fields = vec![Field::new("value", b"hunter2".to_vec())];
+    setup
+        .store
+        .put_secret("smtp/db/password", Secret::from_fields(fields, "value"));
+    assert_eq!(setup.load::<Login>().unwrap().password, "hunter2");
 }
 
 #[test]

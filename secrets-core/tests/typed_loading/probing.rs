@@ -219,7 +219,7 @@ fn a_struct_without_values_of_its_own_may_be_refused() {
     impl TryFrom<Raw> for Either {
         type Error = &'static str;
         fn try_from(raw: Raw) -> Result<Self, &'static str> {
-            if raw.a.is_some() != raw.b.is_some() {
+            if raw.a.is_some() ^ raw.b.is_some() {
                 Ok(Self(raw))
             } else {
                 Err("either a or b")
@@ -340,6 +340,7 @@ fn l2_a_type_that_disguises_what_is_missing_has_it_listed() {
 
 #[test]
 fn l1_a_type_cannot_swallow_a_failure() {
+    #[allow(clippy::unnecessary_wraps, reason = "serde wants it so")]
     fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
         Ok(u16::deserialize(deserializer).ok())
     }

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
@@ -31,8 +32,8 @@ type Calls = Arc<Mutex<Vec<Vec<String>>>>;
 
 impl Setup {
     pub(crate) fn new(secrets: &[(&str, &str)]) -> Self {
-        let memory =
-            MemoryBackend::from_iter(secrets.iter().copied()).with_batch(std::num::NonZeroUsize::new(1000));
+        let memory: MemoryBackend = secrets.iter().copied().collect();
+        let memory = memory.with_batch(std::num::NonZeroUsize::new(1000));
         let store = memory.store();
         let calls = Calls::default();
         let backend = Recorder {
@@ -83,7 +84,7 @@ pub(crate) fn assert_silent(error: &Error) {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
+        write!(text, " {error} {error:?}").unwrap();
         source = error.source();
     }
     assert!(!text.contains(CANARY), "{text}");

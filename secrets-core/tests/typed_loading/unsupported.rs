@@ -52,16 +52,11 @@ fn maps_and_sequences_are_refused() {
 
 #[test]
 fn odd_scalars_are_refused() {
-    refused::<char>("a `char`");
-    refused::<()>("a unit");
-    refused::<serde::de::IgnoredAny>("ignores");
     #[derive(Deserialize)]
     struct Unit;
-    refused::<Unit>("a unit struct");
     #[derive(Deserialize)]
     #[allow(dead_code)]
     struct Pair(u8, u8);
-    refused::<Pair>("a tuple struct");
     struct Bytes;
     impl<'de> Deserialize<'de> for Bytes {
         fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -75,6 +70,11 @@ fn odd_scalars_are_refused() {
             deserializer.deserialize_byte_buf(Visitor)
         }
     }
+    refused::<char>("a `char`");
+    refused::<()>("a unit");
+    refused::<serde::de::IgnoredAny>("ignores");
+    refused::<Unit>("a unit struct");
+    refused::<Pair>("a tuple struct");
     refused::<Bytes>("`Secret`");
 }
 
@@ -99,10 +99,6 @@ fn enums_with_data_are_refused_wherever_the_data_is() {
         Plain,
         Data(u8, u8),
     }
-    refused::<First>("carries data");
-    refused::<Last>("carries data");
-    refused::<Tuple>("carries data");
-    let data = "an enum that is untagged or tagged within";
     #[derive(Deserialize)]
     #[serde(tag = "kind")]
     #[allow(dead_code)]
@@ -115,6 +111,10 @@ fn enums_with_data_are_refused_wherever_the_data_is() {
     enum Untagged {
         Text(String),
     }
+    refused::<First>("carries data");
+    refused::<Last>("carries data");
+    refused::<Tuple>("carries data");
+    let data = "an enum that is untagged or tagged within";
     refused::<Internal>(data);
     refused::<Untagged>(data);
     refused::<serde_json::Value>("any JSON");
@@ -175,6 +175,7 @@ fn recursive_types_end_in_an_error() {
     #[derive(Deserialize)]
     #[allow(dead_code)]
     struct Shell(Option<Box<Shell>>);
+    #[allow(clippy::unnecessary_wraps, reason = "serde wants it so")]
     fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Quiet>>, D::Error> {
         Ok(Option::<Box<Quiet>>::deserialize(deserializer).ok().flatten())
     }
@@ -204,6 +205,47 @@ fn recursive_types_end_in_an_error() {
         error::<List>().secret().unwrap().as_str(),
         "smtp/db/next/next/next/next/next/next/next/next"
     );
+}
+
+/// Asks for one more field each time it has got all it asked for, or each time at all.
+struct Endless<const EACH_TIME: bool>;
+
+impl<'de, const EACH_TIME: bool> Deserialize<'de> for Endless<EACH_TIME> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        thread_local!(static FIELDS: std::cell::Cell<usize> = const { std::cell::Cell::new(1) });
+        struct Visitor<const EACH_TIME: bool>;
+        impl<'de, const EACH_TIME: bool> serde::de::Visitor<'de> for Visitor<EACH_TIME> {
+            type Value = Endless<EACH_TIME>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("more")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all = true;
+                while let Some((_, value)) = map.next_entry::<String, String>()? {
+                    all &= !value.is_empty();
+                }
+                FIELDS.set(FIELDS.get() + usize::from(all || EACH_TIME));
+                Err(serde::de::Error::missing_field("more"))
+            }
+        }
+        let last = FIELDS.get();
+        let first = if EACH_TIME { last - 1 } else { 0 };
+        let names: Vec<&str> = (first..last).map(|n| &*format!("field{n}").leak()).collect();
+        deserializer.deserialize_struct("Endless", names.leak(), Visitor::<EACH_TIME>)
+    }
+}
+
+#[test]
+fn a_type_without_end_ends_in_an_error() {
+    let names: Vec<String> = (0..20).map(|n| format!("field{n}")).collect();
+    let fields: Vec<_> = names.iter().map(|name| (name.as_str(), "hunter2")).collect();
+    for error in [
+        load::<Endless<false>>(&fields).map(drop).unwrap_err(),
+        load::<Endless<true>>(&[]).map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains("without end"), "{error}");
+    }
 }
 
 #[test]

@@ -15,9 +15,17 @@ pub(super) enum Kind {
     Variant(&'static [&'static str]),
 }
 
-/// Texts to try a type with while its value is unknown: the second and later ones are for common types that check theirs,
-/// such as numbers in text, addresses and URLs.
-const TEXTS: [&str; 5] = ["", "1", "127.0.0.1", "127.0.0.1:80", "http://localhost/"];
+/// Texts to try a type with while its value is unknown: all but the first are for common types that check theirs, such as
+/// numbers in text, durations, addresses, URLs and UUIDs.
+const TEXTS: [&str; 7] = [
+    "",
+    "1",
+    "1s",
+    "127.0.0.1",
+    "127.0.0.1:80",
+    "http://localhost/",
+    "00000000-0000-0000-0000-000000000000",
+];
 
 impl Kind {
     /// How many stand-ins there are to try.

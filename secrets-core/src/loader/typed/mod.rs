@@ -11,7 +11,7 @@ mod value;
 use serde::de::DeserializeOwned;
 
 use self::plan::{Advance, Plan};
-use crate::{Error, ErrorKind, Result, SecretManager, SecretName};
+use crate::{ErrorKind, Result, SecretManager, SecretName};
 
 /// How often further fields may turn up. One round is enough for every type whose fields do not depend on its values.
 const MAX_ROUNDS: usize = 8;
@@ -39,6 +39,5 @@ async fn fields<T: DeserializeOwned>(secrets: &SecretManager, name: SecretName) 
         let answers = secrets.get_many(names.collect::<Vec<_>>()).await;
         plan.answer(&asked, answers);
     }
-    let message = "the type asks for further fields without end; store the secret as one JSON object";
-    Err(Error::new(ErrorKind::Unsupported, message).with_secret(plan.name(plan::ROOT)))
+    Err(plan.endless())
 }

@@ -19,6 +19,9 @@ pub(super) const ROOT: Id = 0;
 /// How many structs may lie within one another, the outermost included.
 const MAX_DEPTH: usize = 8;
 
+/// How often a type is tried at the most: far more than one with thousands of fields needs.
+const MAX_PASSES: usize = 4096;
+
 /// How many newtypes and options may lie around one field.
 const MAX_LAYERS: usize = 16;
 
@@ -63,7 +66,7 @@ impl Plan {
 
     /// Goes on as far as possible without reading anything.
     pub(super) fn advance<T: DeserializeOwned>(&mut self) -> Result<Advance<T>> {
-        loop {
+        for _ in 0..MAX_PASSES {
             (self.learnt, self.stand_ins) = (false, 0);
             let outcome = self.visit(ROOT, |plan| T::deserialize(Value::new(plan, ROOT)));
             if let Some(error) = self.fatal.take() {
@@ -79,6 +82,17 @@ impl Plan {
                 _ => return Err(Report::of(self).into_error()),
             }
         }
+        Err(self.endless())
+    }
+
+    /// The type never comes to an end.
+    pub(super) fn endless(&self) -> Error {
+        let message = format!(
+            "there is no secret `{root}`, and its type asks for fields of its own without end; store `{root}` as one \
+             JSON object",
+            root = self.name(ROOT)
+        );
+        Error::new(ErrorKind::Unsupported, message).with_secret(self.name(ROOT))
     }
 
     /// The full name of a field.
