@@ -177,6 +177,7 @@ fn recursive_types_end_in_an_error() {
     struct Shell(Option<Box<Shell>>);
     #[allow(clippy::unnecessary_wraps, reason = "serde wants it so")]
     fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Quiet>>, D::Error> {
+        CALLS.set(CALLS.get() + 1);
         Ok(Option::<Box<Quiet>>::deserialize(deserializer).ok().flatten())
     }
     #[derive(Deserialize)]
@@ -187,6 +188,7 @@ fn recursive_types_end_in_an_error() {
         #[serde(deserialize_with = "lenient")]
         right: Option<Box<Quiet>>,
     }
+    thread_local!(static CALLS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
     fn error<T: DeserializeOwned>() -> secrets_core::Error {
         load::<T>(&[("value", "hunter2"), ("left/left/left", "hunter2")])
             .map(drop)
@@ -201,6 +203,10 @@ fn recursive_types_end_in_an_error() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.message().contains("contains itself"), "{error}");
     }
+    assert!(
+        CALLS.get() < 50,
+        "a type that swallows errors is stopped all the same"
+    );
     assert_eq!(
         error::<List>().secret().unwrap().as_str(),
         "smtp/db/next/next/next/next/next/next/next/next"
