@@ -67,9 +67,10 @@ pub trait SecretBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # For implementors
     ///
-    /// Every change after this returns has to be reported, by name or, when one may have been missed, by a
-    /// [`Resync`](crate::BackendEvent::Resync): also one that comes while the subscription is still being set up.
-    /// `names` says which secrets are of interest now; an event about another does no harm.
+    /// Every change of what was read after this returned has to be reported, by name or, when one may have been missed,
+    /// by a [`Resync`](crate::BackendEvent::Resync): also one that comes while the subscription is still being set up,
+    /// and the creation of what was read as absent. `names` says which secrets are of interest now; an event about
+    /// another does no harm.
     fn watch(&self, names: WatchedNames) -> Option<BackendEvents> {
         let _ = names;
         None

@@ -236,11 +236,17 @@ pub(crate) async fn d7_a_watch_reports_changes(bench: &Bench<'_>) -> Result<(), 
             "`watch` gives no stream, and the capabilities say it does",
         ));
     };
+    // What was read after `watch` returned is what its events are about.
+    bench.expect(&name, b"first").await?;
     bench.update(&name, b"second").await?;
     expect_event(&mut events, &name, "an update").await?;
+    bench.expect(&name, b"second").await?;
     bench.delete(&name).await?;
     expect_event(&mut events, &name, "a deletion").await?;
     sender.set([name, late.clone()].into());
+    bench
+        .expect_kind(ReadRequest::new(&late), &[ErrorKind::NotFound])
+        .await?;
     bench.create(&late, b"late").await?;
     expect_event(&mut events, &late, "the creation of a secret watched later").await
 }

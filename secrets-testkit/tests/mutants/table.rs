@@ -91,6 +91,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "n4_list_gives_canonical_names",
             "r1_what_is_no_version_is_never_latest",
             "v2_absent_is_not_found",
+            "d7_a_watch_reports_changes",
         ],
     ),
     mutant(
@@ -137,6 +138,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "s1_debug_shows_no_value",
             "s1_logs_show_no_value",
             "v2_absent_is_not_found",
+            "d7_a_watch_reports_changes",
         ],
     ),
     mutant(
@@ -809,6 +811,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "r1_versions_address_distinct_things",
             "v2_absent_is_not_found",
             "v2_empty_is_not_absent",
+            "d7_a_watch_reports_changes",
         ],
     ),
     mutant(
