@@ -123,6 +123,8 @@ mod conformance;
 mod events;
 mod facts;
 mod failure;
+#[cfg(feature = "fake-vault")]
+pub mod fakes;
 mod gate;
 mod harness;
 mod memory;

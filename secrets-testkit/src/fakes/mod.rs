@@ -1,0 +1,4 @@
+//! Vendors' services as far as their documented API goes, on loopback, for tests of backends and of applications.
+
+#[cfg(feature = "fake-vault")]
+pub mod vault;
