@@ -123,15 +123,15 @@ async fn a10_a_lease_is_moved_to_the_new_login_before_the_old_one_ends() {
     let mut minted = 1;
     for _ in 0..48 * 12 {
         scene.pass(MINUTE * 5).await;
-        if let Fetched::Value(fresh) = again(&backend, &held).await {
-            held = fresh;
-            minted += 1;
-        }
         let lease = held.metadata().lease().unwrap().id();
         assert!(
             scene.vault.live_leases().iter().any(|live| live == lease),
             "a dead credential is held"
         );
+        if let Fetched::Value(fresh) = again(&backend, &held).await {
+            held = fresh;
+            minted += 1;
+        }
     }
     assert!((2..=4).contains(&minted), "two days, two logins: {minted}");
 }

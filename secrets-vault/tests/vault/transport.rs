@@ -5,20 +5,23 @@ use std::time::Duration;
 use secrets_core::{ErrorKind, SecretBackend};
 use secrets_testkit::fakes::vault::{Failure, NodeState};
 use secrets_testkit::wire::{Body, HttpServer, Issued, Response, TestCa, WireFault, WireProxy};
-use secrets_vault::{Engine, VaultBackend};
+use secrets_vault::{Engine, VaultBackend, VaultBuilder};
 
 use crate::support::{Scene, kind, read};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A backend that reaches the fake through a wire, on the machine's clock, with a second for each request.
-fn through(scene: &Scene, proxy: &WireProxy) -> VaultBackend {
-    VaultBackend::builder(proxy.url_for("localhost"))
+fn through(
+    scene: &Scene,
+    proxy: &WireProxy,
+    change: impl FnOnce(VaultBuilder) -> VaultBuilder,
+) -> VaultBackend {
+    let builder = VaultBackend::builder(proxy.url_for("localhost"))
         .ca_pem(scene.vault.ca_pem())
         .token(scene.vault.root_token().to_owned())
-        .timeout(SECOND)
-        .build()
-        .unwrap()
+        .timeout(SECOND);
+    change(builder).build().unwrap()
 }
 
 #[tokio::test]
@@ -43,7 +46,7 @@ async fn e7_every_way_in_which_the_wire_breaks_has_its_kind() {
         (WireFault::status(429, "7"), &[ErrorKind::RateLimited]),
         (WireFault::status(502, None), &[ErrorKind::Unavailable]),
     ] {
-        let backend = through(&scene, &proxy);
+        let backend = through(&scene, &proxy, |builder| builder);
         assert_eq!(kind(&backend, "large").await, Ok(()), "before {fault:?}");
         proxy.set(fault.clone());
         let error = read(&backend, "large").await.unwrap_err();
@@ -202,6 +205,18 @@ async fn a_node_that_may_have_acted_is_not_followed_by_another() {
         .address(scene.vault.address_of(1));
     let backend = builder.timeout(SECOND * 5).build().unwrap();
     scene.vault.fail(Failure::new("db/creds", 500));
+    assert_eq!(kind(&backend, "creds/app").await, Err(ErrorKind::Unavailable));
+    assert_eq!(scene.vault.count("db/creds"), 1);
+    scene.vault.heal();
+    scene.vault.forget_calls();
+    // The credential is made, and the answer is lost.
+    let proxy = scene.vault.proxy(0).unwrap();
+    let backend = through(&scene, &proxy, |builder| {
+        let builder = builder.mount("db").engine(Engine::Dynamic);
+        builder.address(scene.vault.address_of(1))
+    });
+    backend.check().await.unwrap();
+    proxy.set(WireFault::ResetAfter(0));
     assert_eq!(kind(&backend, "creds/app").await, Err(ErrorKind::Unavailable));
     assert_eq!(scene.vault.count("db/creds"), 1);
 }
