@@ -1,5 +1,5 @@
 //! Proves the laws that concern Vault, on a fake of it that answers over TLS. The tests of `both` run on a real server,
-//! too: `cargo test -p secrets-vault --test vault -- --ignored`, with `VAULT_ADDR` and `VAULT_TOKEN` of one, or with
+//! too: `cargo test -p secrets-vault --test vault both::real -- --ignored`, with `VAULT_ADDR` and `VAULT_TOKEN` of one, or with
 //! `bao` or `vault` on the path.
 
 #![allow(

@@ -106,7 +106,7 @@ impl FakeVault {
         format!("https://localhost:{}", self.addresses[node].port())
     }
 
-    /// Where one of the nodes listens, for a [`WireProxy`](crate::wire::WireProxy) in front of it.
+    /// Where one of the nodes listens, for a [`WireProxy`] in front of it.
     ///
     /// # Panics
     ///
