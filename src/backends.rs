@@ -4,6 +4,8 @@
 mod env;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "vault")]
+mod vault;
 
 use secrets_core::{Error, ErrorKind, Result, SecretBackend};
 
@@ -50,6 +52,8 @@ macro_rules! scheme {
 pub(crate) const SCHEMES: &[Scheme] = &[
     scheme!("env", feature = "env", env::DRIVER),
     scheme!("file", feature = "file", file::DRIVER),
+    scheme!("vault", feature = "vault", vault::DRIVER),
+    scheme!("vault+http", feature = "vault", vault::PLAIN_DRIVER),
 ];
 
 /// The backend that a URI stands for, and, for the first of a chain, the options of the manager.

@@ -53,6 +53,7 @@
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
 //! | `file-watch` | | changes of files as they happen |
+//! | `vault` | | `HashiCorp` Vault and `OpenBao`: the module `vault`, the scheme `vault:` |
 //! | `full` | | every backend |
 //! | `tracing` | yes | spans and events on everything but a cache hit; never a value |
 //!
@@ -81,6 +82,9 @@ pub use secrets_env as env;
 #[cfg(feature = "file")]
 #[doc(inline)]
 pub use secrets_file as file;
+#[cfg(feature = "vault")]
+#[doc(inline)]
+pub use secrets_vault as vault;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

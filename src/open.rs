@@ -29,6 +29,8 @@ const VARIABLE: &str = "SECRETS_URI";
 /// |---|---|---|
 /// | `env:` | environment variables | `prefix` comes before every variable; `allow`, repeated, names the only secrets that may be read |
 /// | `file:///run/secrets` | files below a directory; `file:secrets` is relative | `layout` is `nested` or `flat`; `extension`; `base` comes before every name; `trim` is `final_newline` or `never`; `max_size` in bytes, `KiB` or `MiB`; `poll_interval` (feature `file-watch`) is a duration; `optional_root` and `strict_permissions` are `true` or `false` |
+/// | `vault://host:8200/mount` | Vault and `OpenBao`; without a mount it is `secret` | `auth` is `approle`, `cert`, `jwt`, `kubernetes` or `token`, by default the first for which there is a credential; `auth_mount`; `kv` is `1`, `2`, `detect` or `none` for an engine that is read as it is; `namespace`; `base`; `address`, repeated, names further nodes; `allow_insecure` and `idle_connections` are `true` or `false`; `default_field`; `binary_suffix`; `max_value` in bytes, `KiB` or `MiB`; `login_timeout` is a duration; `application` is part of the user agent |
+/// | `vault+http://127.0.0.1:8200/mount` | the same without TLS: this machine only, unless `allow_insecure=true` | the same |
 ///
 /// What a parameter does is said at the builder's method of the same name.
 ///
@@ -60,7 +62,8 @@ const VARIABLE: &str = "SECRETS_URI";
 ///
 /// # Credentials
 ///
-/// A URI holds none. A user or password before a host, and the parameters in
+/// A URI holds none: they come from the environment and the files that the store's own tools use, such as `VAULT_TOKEN` or
+/// `VAULT_ROLE_ID` with `VAULT_SECRET_ID`. A user or password before a host, and the parameters in
 /// [`CREDENTIAL_PARAMETERS`](crate::CREDENTIAL_PARAMETERS), are refused. And because a credential may be misplaced
 /// anywhere, no error of this function repeats text of the URI: it names the byte at which something is wrong.
 ///
