@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::Version;
 
 /// What is known about a [`Secret`](crate::Secret) beside its value. None of it is confidential.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
     version: Option<Version>,
@@ -119,6 +119,19 @@ impl Metadata {
         self.expires = expires.or(self.expires);
         self.stale_since = None;
         self
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("version", &self.version)
+            .field("created", &self.created)
+            .field("expires", &self.expires)
+            .field("lease", &self.lease)
+            .field("stale_since", &self.stale_since)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
     }
 }
 
