@@ -372,6 +372,22 @@ fn t10_capacity_holds_and_what_is_used_stays() {
 }
 
 #[test]
+fn t10_a_refresh_does_not_make_a_used_value_look_unused() {
+    block_on(async {
+        let rig = Rig::with(|builder| exactly(builder).capacity(2, 1 << 20));
+        rig.backend.otherwise(|_| Answer::value("v"));
+        rig.get("used").await.unwrap();
+        rig.get("unused").await.unwrap();
+        rig.get("used").await.unwrap();
+        rig.secrets.refresh("used").await.unwrap();
+        rig.get("another").await.unwrap();
+        let calls = rig.backend.call_count();
+        rig.get("used").await.unwrap();
+        assert_eq!(rig.backend.call_count(), calls, "the unused one made way");
+    });
+}
+
+#[test]
 fn t10_bytes_are_bounded_too_and_an_oversized_value_is_not_cached() {
     block_on(async {
         let rig = Rig::with(|builder| exactly(builder).capacity(1_000, 1_000));

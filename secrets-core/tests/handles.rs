@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use secrets_core::{Closed, ErrorKind, HandleState, SecretManager};
-use secrets_testkit::{Answer, MemoryBackend};
+use secrets_core::{BackendEvent, Closed, ErrorKind, HandleState, SecretManager, SecretName};
+use secrets_testkit::{Answer, Gate, MemoryBackend};
 
 fn exactly(builder: secrets_core::SecretManagerBuilder) -> secrets_core::SecretManagerBuilder {
     builder.ttl(secs(300)).ttl_jitter(0.0)
@@ -157,11 +157,138 @@ fn w1_events_refresh_at_once_and_none_after_the_first_read_is_lost() {
     });
 }
 
+/// A manager whose backend watches, over a script.
+fn watching(
+    configure: impl FnOnce(secrets_core::SecretManagerBuilder) -> secrets_core::SecretManagerBuilder,
+) -> Rig {
+    let can = secrets_core::Capabilities::new().with_watch(true);
+    Rig::over(|backend| backend.with_capabilities(can), configure)
+}
+
+fn changed(name: &str) -> BackendEvent {
+    BackendEvent::Changed(SecretName::new(name).unwrap())
+}
+
+#[test]
+fn w1_an_event_during_the_first_read_is_not_lost() {
+    block_on(async {
+        for event in [changed("a"), BackendEvent::Resync] {
+            let rig = watching(exactly);
+            let gate = Gate::new();
+            rig.backend
+                .on("a", [Answer::value("old").behind(&gate), Answer::value("new")]);
+            let secrets = rig.secrets.clone();
+            let first = tokio::spawn(async move { text(&secrets.get("a").await.unwrap()) });
+            rig.backend.wait_for_calls(1).await;
+            // The store answered the read before the change, and the answer is still on its way.
+            rig.backend.emit(&event);
+            settle().await;
+            gate.open();
+            assert_eq!(first.await.unwrap(), "old");
+            settle().await;
+            assert_eq!(text(&rig.secrets.get("a").await.unwrap()), "new", "{event:?}");
+            assert_eq!(rig.backend.call_count(), 2);
+        }
+    });
+}
+
+#[test]
+fn w1_an_event_during_a_refresh_is_not_lost() {
+    block_on(async {
+        let rig = watching(exactly);
+        let gate = Gate::new();
+        let answers = [
+            Answer::value("first"),
+            Answer::value("old").behind(&gate),
+            Answer::value("new"),
+        ];
+        rig.backend.on("a", answers);
+        rig.secrets.get("a").await.unwrap();
+        let secrets = rig.secrets.clone();
+        let refresh = tokio::spawn(async move { text(&secrets.refresh("a").await.unwrap()) });
+        rig.backend.wait_for_calls(2).await;
+        rig.backend.emit(&changed("a"));
+        settle().await;
+        gate.open();
+        assert_eq!(refresh.await.unwrap(), "old");
+        settle().await;
+        assert_eq!(text(&rig.secrets.get("a").await.unwrap()), "new");
+    });
+}
+
+#[test]
+fn w1_events_of_one_secret_share_a_fetch_and_the_last_one_counts() {
+    block_on(async {
+        let rig = watching(exactly);
+        let gate = Gate::new();
+        let answers = [
+            Answer::value("first"),
+            Answer::value("second").behind(&gate),
+            Answer::value("last"),
+        ];
+        rig.backend.on("a", answers);
+        rig.secrets.get("a").await.unwrap();
+        for _ in 0..100 {
+            rig.backend.emit(&changed("a"));
+            settle().await;
+        }
+        assert_eq!(rig.backend.call_count(), 2);
+        gate.open();
+        settle().await;
+        assert_eq!(text(&rig.secrets.get("a").await.unwrap()), "last");
+        assert_eq!(rig.backend.call_count(), 3);
+    });
+}
+
+#[test]
+fn o7_events_leave_a_store_alone_behind_an_open_breaker() {
+    block_on(async {
+        let rig = watching(|builder| exactly(builder).attempts(1).breaker(1, secs(60), secs(60)));
+        rig.backend.on("a", [Answer::value("v")]);
+        rig.backend.on("down", [Answer::kind(ErrorKind::Unavailable)]);
+        rig.secrets.get("a").await.unwrap();
+        assert_eq!(rig.kind("down").await, ErrorKind::Unavailable);
+        let calls = rig.backend.call_count();
+        for _ in 0..100 {
+            rig.backend.emit(&changed("a"));
+            settle().await;
+        }
+        assert_eq!(rig.backend.call_count(), calls);
+        rig.backend.on("a", [Answer::value("changed")]);
+        rig.pass(secs(60)).await;
+        rig.get("a").await.unwrap();
+        rig.pass(secs(1)).await;
+        assert_eq!(
+            rig.text("a").await,
+            "changed",
+            "the first look after that asks for it"
+        );
+    });
+}
+
+#[test]
+fn c10_a_handle_outlives_the_runtime_that_kept_it_fresh() {
+    let clock = secrets_core::FakeClock::new();
+    let backend = secrets_testkit::ScriptedBackend::new().with_clock(clock.clone());
+    backend.on("a", [Answer::value("1"), Answer::value("2")]);
+    backend.on("b", [Answer::value("b")]);
+    let secrets = exactly(SecretManager::builder(backend))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let handle = block_on(secrets.handle("a")).unwrap();
+    // That runtime is gone. A read on another one has the handle kept there.
+    block_on(async {
+        secrets.get("b").await.unwrap();
+        clock.run_for(secs(300)).await;
+        assert_eq!(text(&handle.current().unwrap()), "2");
+    });
+}
+
 #[test]
 fn w4_a_watch_that_ends_is_started_again_and_misses_nothing() {
     block_on(async {
-        let can = secrets_core::Capabilities::new().with_watch(true);
-        let rig = Rig::over(|backend| backend.with_capabilities(can), exactly);
+        let rig = watching(exactly);
         rig.backend.on("a", [Answer::value("1"), Answer::value("2")]);
         let mut handle = rig.secrets.handle("a").await.unwrap();
         settle().await;

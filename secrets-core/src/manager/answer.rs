@@ -183,7 +183,7 @@ impl Core {
         left.max(LEAST)
     }
 
-    /// What a failure leaves behind: the second of the design's two tables.
+    /// What a failure leaves behind: the last column of the table in [`SecretManager`](crate::SecretManager).
     fn remember(&self, state: &mut State, claim: &Claim, error: &Error, now: Tick) {
         let Some(slot) = state.slots.get(&claim.key) else {
             return;

@@ -64,12 +64,13 @@ impl HotMap {
         Some(entry.secret.clone())
     }
 
-    /// Inserts or replaces; the old value is dropped when the last reader lets go of it.
+    /// Inserts or replaces; the old value is dropped when the last reader lets go of it. What was used before still is.
     pub(super) fn insert(&self, reference: Arc<str>, secret: Secret, due: Tick) {
+        let used = self.take_used(&reference);
         let entry = Entry {
             secret,
             due: AtomicU64::new(due.nanos()),
-            used: AtomicBool::new(false),
+            used: AtomicBool::new(used),
             freed: self.reclaim.freed.clone(),
         };
         let replaced = self.map.pin().insert(reference, entry).is_some();

@@ -30,6 +30,17 @@ impl Core {
         self.keeper_wanted.notify_one();
     }
 
+    /// A keeper ends with its runtime; handles outlive it, so the next read on another one starts a new one.
+    pub(super) fn revive_keeper(self: &Arc<Self>, runtime: &Handle) {
+        let ended = {
+            let state = self.lock();
+            !state.handled.is_empty() && state.keeper.as_ref().is_some_and(AbortHandle::is_finished)
+        };
+        if ended {
+            self.ensure_keeper(runtime);
+        }
+    }
+
     async fn keep_handles(self: Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
             return;

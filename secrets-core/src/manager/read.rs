@@ -156,6 +156,7 @@ impl Core {
         let runtime = Handle::try_current().ok();
         if let Some(runtime) = &runtime {
             self.ensure_watcher(runtime);
+            self.revive_keeper(runtime);
         }
         let domains: Vec<_> = keys.iter().map(|key| self.domain(key)).collect();
         let now = self.time.now();

@@ -188,34 +188,53 @@ impl Core {
         });
     }
 
-    /// The store says that a secret has changed: what is held is fetched anew at once, what failed may be asked again.
+    /// The store says that a secret has changed: what is held or being fetched is fetched anew at once, what failed may be
+    /// asked again.
     pub(super) fn changed(self: &Arc<Self>, runtime: &Handle, name: &SecretName) {
         // Of its own statement: a guard in the head of a loop lives as long as the loop.
         let keys = self.lock().slots.keys_of(name);
         for key in keys {
-            let known = {
-                let mut state = self.lock();
-                state.slots.update(&key, |slot| {
-                    slot.failure = None;
-                    // A pinned version does not change; one that is gone is found out at its time.
-                    let wanted = key.version.is_none() && (slot.held.is_some() || !slot.handles.is_empty());
-                    if !wanted || slot.detached > 0 {
-                        slot.refresh_again |= wanted;
-                        return None;
-                    }
-                    Some(slot.held.as_ref().map(|held| held.secret.clone()))
-                })
-            };
-            if let Some(known) = known {
-                self.refetch_apart(runtime, key, known);
+            let follow = self.lock().slots.update(&key, |slot| {
+                slot.failure = None;
+                // A pinned version does not change. What is being fetched may have been read before the change.
+                let wanted = key.version.is_none() && (slot.held.is_some() || slot.is_busy());
+                slot.follow_again |= wanted && slot.following;
+                let follow = wanted && !slot.following;
+                slot.following |= follow;
+                follow
+            });
+            if follow {
+                self.follow_change(runtime, key);
             }
         }
     }
 
     /// Fetches a secret that an event named, and once more if another event came meanwhile.
-    fn refetch_apart(self: &Arc<Self>, runtime: &Handle, key: Key, known: Option<Secret>) {
-        let Ok(mut outcome) = self.fetch_apart(runtime, &key, Effort::Full, known, Priority::Background)
-        else {
+    fn follow_change(self: &Arc<Self>, runtime: &Handle, key: Key) {
+        let domain = self.domain(&key);
+        let (effort, known) = {
+            let now = self.time.now();
+            let mut state = self.lock();
+            let admission = state.breaker(&domain).0.admit(now, &self.config.breaker);
+            state.slots.update(&key, |slot| {
+                let effort = match admission {
+                    Admission::Call => Some(Effort::Full),
+                    Admission::Probe => Some(Effort::Probe),
+                    Admission::Paused(left) | Admission::Rejected(left) => {
+                        // The store is left alone; the first look at the value after that asks for it.
+                        slot.following = false;
+                        if let Some(held) = &mut slot.held {
+                            held.refresh_at = now.after(left);
+                        }
+                        slot.set_due(&self.hot, now);
+                        None
+                    }
+                };
+                (effort, slot.held.as_ref().map(|held| held.secret.clone()))
+            })
+        };
+        let Some(effort) = effort else { return };
+        let Ok(mut outcome) = self.fetch_apart(runtime, &key, effort, known, Priority::Background) else {
             return;
         };
         add(&self.counters.refreshes, 1);
@@ -225,23 +244,24 @@ impl Core {
             let _ = outcome.wait_for(Option::is_some).await;
             let Some(core) = core.upgrade() else { return };
             let again = core.lock().slots.update(&key, |slot| {
-                (std::mem::take(&mut slot.refresh_again) && slot.detached == 0)
-                    .then(|| slot.held.as_ref().map(|held| held.secret.clone()))
+                slot.following = std::mem::take(&mut slot.follow_again);
+                slot.following
             });
-            if let Some(known) = again {
-                core.refetch_apart(&spawn_on, key, known);
+            if again {
+                core.follow_change(&spawn_on, key);
             }
         });
     }
 
-    /// Events may have been missed: everything is looked at again when it is next read, and what handles hold at once.
+    /// Events may have been missed: everything is looked at again when it is next read, and what handles hold, or
+    /// is being fetched, at once.
     pub(super) fn resync(self: &Arc<Self>, runtime: &Handle) {
         let now = self.time.now();
-        let mut held_by_handles = Vec::new();
+        let mut at_once = Vec::new();
         let mut state = self.lock();
         let keys: Vec<Key> = state.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            let handled = state.slots.update(&key, |slot| {
+            let busy = state.slots.update(&key, |slot| {
                 slot.failure = None;
                 if key.version.is_some() {
                     return false;
@@ -250,14 +270,17 @@ impl Core {
                     held.refresh_at = now;
                 }
                 slot.set_due(&self.hot, now);
-                !slot.handles.is_empty()
+                // Whoever followed an earlier event may have ended with its runtime.
+                slot.following = false;
+                // Busy: under a handle, or being fetched by a read that may have come before the change.
+                slot.is_busy()
             });
-            if handled {
-                held_by_handles.push(key.name);
+            if busy {
+                at_once.push(key.name);
             }
         }
         drop(state);
-        for name in held_by_handles {
+        for name in at_once {
             self.changed(runtime, &name);
         }
     }

@@ -37,8 +37,10 @@ pub(super) struct Slot {
     pub(super) floor: Sequence,
     /// Fetches that are not `flight`: explicit refreshes, those that events ask for, those that were invalidated.
     pub(super) detached: u32,
-    /// An event came while the refresh that an earlier one asked for was under way.
-    pub(super) refresh_again: bool,
+    /// A fetch that an event asked for is under way.
+    pub(super) following: bool,
+    /// Another event came meanwhile.
+    pub(super) follow_again: bool,
     /// Waits in the gatherer's list.
     pub(super) queued: bool,
     /// References in the hot map: of the whole secret, when it is there, and of fields.
@@ -135,7 +137,8 @@ impl Slot {
             flight: None,
             floor: 0,
             detached: 0,
-            refresh_again: false,
+            following: false,
+            follow_again: false,
             queued: false,
             published: Vec::new(),
             handles: Vec::new(),

@@ -1,7 +1,7 @@
 //! The manager's view of its clock: instants as one word, so that they fit an atomic.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -49,6 +49,9 @@ impl Tick {
     }
 }
 
+/// A sleep under way.
+pub(super) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The machine's clock is called directly, one that was injected through its vtable: every hit reads it.
 #[derive(Clone, Debug)]
 pub(super) enum Time {
@@ -81,7 +84,12 @@ impl Time {
     }
 
     pub(super) async fn sleep(&self, duration: Duration) {
-        self.clock().sleep(duration).await;
+        self.sleeping(duration).await;
+    }
+
+    /// A sleep that is polled beside something else.
+    pub(super) fn sleeping(&self, duration: Duration) -> Sleeping {
+        self.clock().sleep(duration)
     }
 
     /// The future's output, or `None` once `limit` has passed. The future goes first: what is ready is never late.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::core::{Core, GATHER};
+use super::time::Sleeping;
 use crate::watch::{BackendEvents, WatchedNames, WatchedNamesSender};
 use crate::{BackendEvent, trace};
 
@@ -17,6 +18,7 @@ enum Wake {
     Event(BackendEvent),
     Ended,
     NamesChanged,
+    NamesGathered,
 }
 
 impl Core {
@@ -63,8 +65,10 @@ impl Core {
             return;
         };
         let mut wait = Duration::from_secs(1);
+        // A cold load changes the names a thousand times; events go on meanwhile.
+        let mut gathering = None;
         loop {
-            match self.next(&mut events).await {
+            match self.next(&mut events, &mut gathering).await {
                 Wake::Event(event) => {
                     wait = Duration::from_secs(1);
                     trace::event(&self.backend_name, &event);
@@ -73,9 +77,9 @@ impl Core {
                         BackendEvent::Resync => self.resync(&runtime),
                     }
                 }
-                Wake::NamesChanged => {
-                    // A cold load changes them a thousand times.
-                    self.time.sleep(GATHER).await;
+                Wake::NamesChanged => gathering = Some(self.time.sleeping(GATHER)),
+                Wake::NamesGathered => {
+                    gathering = None;
                     sender.set(self.lock().slots.names());
                 }
                 Wake::Ended => {
@@ -93,13 +97,16 @@ impl Core {
         }
     }
 
-    async fn next(&self, events: &mut BackendEvents) -> Wake {
+    async fn next(&self, events: &mut BackendEvents, gathering: &mut Option<Sleeping>) -> Wake {
         let mut changed = pin!(self.names_changed.notified());
         poll_fn(|cx| {
             if let Poll::Ready(event) = events.as_mut().poll_next(cx) {
                 return Poll::Ready(event.map_or(Wake::Ended, Wake::Event));
             }
-            changed.as_mut().poll(cx).map(|()| Wake::NamesChanged)
+            match gathering {
+                Some(sleep) => sleep.as_mut().poll(cx).map(|()| Wake::NamesGathered),
+                None => changed.as_mut().poll(cx).map(|()| Wake::NamesChanged),
+            }
         })
         .await
     }
