@@ -1,4 +1,28 @@
 //! The interface, cache and manager that every backend of `secrets` plugs into.
+//!
+//! Depend on this alone to read secrets that somebody else configures, or to implement a backend; an application depends
+//! on the facade `secrets`, which adds the backends.
+//!
+//! | to | see |
+//! |---|---|
+//! | read secrets | [`SecretManager`]: the cache, what is retried, what is served in an outage |
+//! | name them | [`SecretName`], [`SecretRef`], [`Version`] |
+//! | use a value | [`Secret`]: bytes, text, fields of a JSON document, [`Metadata`] |
+//! | configure one component | [`ConfigSecretLoader`] |
+//! | follow a rotation | [`SecretHandle`] |
+//! | implement a backend | [`SecretBackend`], and `secrets-testkit` to prove it |
+//! | ask several backends in turn, or by name | [`FallbackBackend`], [`PrefixRouter`] |
+//! | handle failures | [`Error`], [`ErrorKind`] |
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `serde` | fields of JSON secrets, typed loading, `Deserialize` for [`Secret`] |
+//! | `tracing` | spans and events on everything but a cache hit; never a value |
+//! | `test-util` | a clock that tests turn by hand, and a probe that tells whether a value is still in memory |
+//!
+//! None is on by default. Nothing here is global: two managers share nothing.
 
 #![forbid(unsafe_code)]
 

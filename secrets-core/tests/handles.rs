@@ -269,7 +269,10 @@ fn o7_events_leave_a_store_alone_behind_an_open_breaker() {
 #[test]
 fn c10_a_handle_outlives_the_runtime_that_kept_it_fresh() {
     let clock = secrets_core::FakeClock::new();
-    let backend = secrets_testkit::ScriptedBackend::new().with_clock(clock.clone());
+    // Without a watch, whose restart alone would have the value fetched anew.
+    let backend = secrets_testkit::ScriptedBackend::new()
+        .with_clock(clock.clone())
+        .with_capabilities(secrets_core::Capabilities::new());
     backend.on("a", [Answer::value("1"), Answer::value("2")]);
     backend.on("b", [Answer::value("b")]);
     let secrets = exactly(SecretManager::builder(backend))
@@ -277,6 +280,7 @@ fn c10_a_handle_outlives_the_runtime_that_kept_it_fresh() {
         .build()
         .unwrap();
     let handle = block_on(secrets.handle("a")).unwrap();
+    assert_eq!(text(&handle.current().unwrap()), "1");
     // That runtime is gone. A read on another one has the handle kept there.
     block_on(async {
         secrets.get("b").await.unwrap();

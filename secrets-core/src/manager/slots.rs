@@ -17,7 +17,7 @@ pub(super) struct Slots {
     /// The eviction's clock face: places in the order in which the hand passes them.
     ring: VecDeque<(Key, u64)>,
     next_place: u64,
-    slots: usize,
+    count: usize,
     entries: usize,
     bytes: usize,
 }
@@ -37,7 +37,7 @@ impl Slots {
         let known = versions.iter().position(|(version, _)| *version == key.version);
         let at = known.unwrap_or_else(|| {
             self.next_place += 1;
-            self.slots += 1;
+            self.count += 1;
             self.ring.push_back((key.clone(), self.next_place));
             versions.push((key.version.clone(), Slot::new(self.next_place)));
             versions.len() - 1
@@ -52,7 +52,7 @@ impl Slots {
                 "a value without its slot would never be evicted"
             );
             versions.swap_remove(at);
-            self.slots -= 1;
+            self.count -= 1;
             if versions.is_empty() {
                 self.by_name.remove(&key.name);
             }
@@ -65,7 +65,7 @@ impl Slots {
 
     /// Places of slots that are gone are passed over by the hand; when they are most of the ring, they are removed.
     fn trim_ring(&mut self) {
-        if self.ring.len() > 64 + 4 * self.slots {
+        if self.ring.len() > 64 + 4 * self.count {
             let by_name = &self.by_name;
             self.ring.retain(|(key, place)| {
                 by_name

@@ -134,7 +134,10 @@ fn unknown_fields_are_ignored_unless_denied() {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Strict {
-        #[allow(dead_code)]
+        #[allow(
+            dead_code,
+            reason = "serde fills it; the test is about what is missing or refused"
+        )]
         user: String,
     }
     let document = r#"{"user":"app","password":"p","hunter2":1}"#;

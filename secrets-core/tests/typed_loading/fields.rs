@@ -33,13 +33,19 @@ fn j7_the_fields_are_read_together_after_the_document() {
 #[test]
 fn j7_nested_and_optional_fields_are_in_the_same_call() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         login: Login,
         tls: Option<Tls>,
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Tls {
         key: SecretString,
     }
@@ -196,7 +202,10 @@ fn a_renamed_field_has_its_new_name() {
 #[test]
 fn a_rename_that_is_no_name_is_refused() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         #[serde(rename = "a#b")]
         field: String,
@@ -359,7 +368,10 @@ fn l3_what_was_read_is_not_expanded() {
 #[test]
 fn the_future_goes_to_other_threads_whatever_the_type() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Local {
         name: std::cell::RefCell<Option<String>>,
         here: std::marker::PhantomData<*const u8>,

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use crate::support::{Setup, load, missing};
 
 #[derive(Debug, Deserialize)]
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "serde fills it; the test is about what is missing or refused"
+)]
 struct Config {
     host: String,
     port: u16,
@@ -20,7 +23,10 @@ struct Config {
 }
 
 #[derive(Debug, Deserialize)]
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "serde fills it; the test is about what is missing or refused"
+)]
 struct Tls {
     key: SecretString,
     ca: Option<String>,
@@ -28,7 +34,10 @@ struct Tls {
 }
 
 #[derive(Debug, Deserialize)]
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "serde fills it; the test is about what is missing or refused"
+)]
 struct Client {
     name: String,
 }
@@ -140,7 +149,10 @@ fn l1_a_field_that_is_denied_is_not_absent() {
 #[test]
 fn l1_a_field_below_an_optional_struct_is_not_absent_when_denied() {
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Outer {
         tls: Option<Tls>,
         #[serde(default)]
@@ -160,7 +172,10 @@ fn l1_a_field_below_an_optional_struct_is_not_absent_when_denied() {
 #[test]
 fn l1_a_denied_alias_is_not_absent() {
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Aliased {
         #[serde(alias = "passphrase")]
         password: String,

@@ -98,7 +98,10 @@ fn l2_where_a_type_hides_what_is_needed_the_message_says_so() {
 #[test]
 fn l2_what_comes_before_such_a_type_is_known() {
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Before {
         user: String,
         account: Option<Account>,
@@ -116,7 +119,10 @@ fn l2_what_comes_before_such_a_type_is_known() {
 fn l2_common_types_that_check_hide_nothing() {
     #[derive(Debug, Deserialize)]
     #[serde(try_from = "String")]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Url(String);
     impl TryFrom<String> for Url {
         type Error = &'static str;
@@ -129,7 +135,10 @@ fn l2_common_types_that_check_hide_nothing() {
         }
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Common {
         url: Url,
         workers: std::num::NonZeroU32,
@@ -210,7 +219,13 @@ fn a_struct_that_checks_its_fields_together_is_read() {
 fn a_struct_without_values_of_its_own_may_be_refused() {
     #[derive(Debug, Deserialize)]
     #[serde(try_from = "Raw")]
-    struct Either(#[allow(dead_code)] Raw);
+    struct Either(
+        #[allow(
+            dead_code,
+            reason = "serde fills it; the test is about what is missing or refused"
+        )]
+        Raw,
+    );
     #[derive(Debug, Deserialize)]
     struct Raw {
         a: Option<Key>,
@@ -227,7 +242,10 @@ fn a_struct_without_values_of_its_own_may_be_refused() {
         }
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Outer {
         either: Either,
     }
@@ -300,7 +318,10 @@ fn a_type_that_never_takes_anything_is_an_error() {
         }
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         never: Never,
         user: String,
@@ -326,7 +347,10 @@ fn l2_a_type_that_disguises_what_is_missing_has_it_listed() {
         }
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         key: Disguised,
         user: String,
@@ -345,7 +369,10 @@ fn l1_a_type_cannot_swallow_a_failure() {
         Ok(u16::deserialize(deserializer).ok())
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         #[serde(deserialize_with = "lenient")]
         port: Option<u16>,

@@ -12,13 +12,19 @@ use crate::support::{Setup, load};
 /// document.
 fn refused<T: DeserializeOwned>(what: &str) {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Holder<T> {
         first: String,
         inner: Inner<T>,
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Inner<T> {
         field: T,
     }
@@ -55,7 +61,10 @@ fn odd_scalars_are_refused() {
     #[derive(Deserialize)]
     struct Unit;
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Pair(u8, u8);
     struct Bytes;
     impl<'de> Deserialize<'de> for Bytes {
@@ -81,33 +90,48 @@ fn odd_scalars_are_refused() {
 #[test]
 fn enums_with_data_are_refused_wherever_the_data_is() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum First {
         Data(String),
         Plain,
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum Last {
         Plain,
         Other,
         Data { a: String },
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum Tuple {
         Plain,
         Data(u8, u8),
     }
     #[derive(Deserialize)]
     #[serde(tag = "kind")]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum Internal {
         Plain,
     }
     #[derive(Deserialize)]
     #[serde(untagged)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum Untagged {
         Text(String),
     }
@@ -124,12 +148,18 @@ fn enums_with_data_are_refused_wherever_the_data_is() {
 fn an_adjacently_tagged_enum_is_refused() {
     #[derive(Debug, Deserialize)]
     #[serde(tag = "kind", content = "data")]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     enum Adjacent {
         Text(String),
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         auth: Adjacent,
     }
@@ -143,7 +173,10 @@ fn an_adjacently_tagged_enum_is_refused() {
 #[test]
 fn flattened_fields_are_refused() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Flat {
         user: String,
         #[serde(flatten)]
@@ -161,19 +194,28 @@ fn flattened_fields_are_refused() {
 #[test]
 fn recursive_types_end_in_an_error() {
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct List {
         value: String,
         next: Option<Box<List>>,
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Tree {
         left: Option<Box<Tree>>,
         right: Option<Box<Tree>>,
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Shell(Option<Box<Shell>>);
     #[allow(clippy::unnecessary_wraps, reason = "serde wants it so")]
     fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Quiet>>, D::Error> {
@@ -181,7 +223,10 @@ fn recursive_types_end_in_an_error() {
         Ok(Option::<Box<Quiet>>::deserialize(deserializer).ok().flatten())
     }
     #[derive(Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Quiet {
         #[serde(deserialize_with = "lenient")]
         left: Option<Box<Quiet>>,

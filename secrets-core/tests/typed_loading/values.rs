@@ -105,7 +105,10 @@ fn v3_text_is_kept_as_it_is() {
 #[test]
 fn v4_text_has_to_be_utf_8_and_a_secret_has_not() {
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config<T, U> {
         text: T,
         number: U,
@@ -166,7 +169,10 @@ fn s1_what_a_type_says_of_a_value_is_dropped() {
         }
     }
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[allow(
+        dead_code,
+        reason = "serde fills it; the test is about what is missing or refused"
+    )]
     struct Config {
         loud: Loud,
         checked: Checked,
