@@ -100,32 +100,16 @@ impl Core {
 
     /// The fetch is over for this claim.
     pub(super) fn release(&self, state: &mut State, claim: &Claim) {
-        state.slots.update(&claim.key, |slot| {
-            if slot
-                .flight
-                .as_ref()
-                .is_some_and(|flight| flight.sequence == claim.sequence)
-            {
-                slot.flight = None;
-            } else {
-                slot.detached = slot.detached.saturating_sub(1);
-            }
-            if slot.held.is_some() {
-                slot.set_due(&self.hot, self.time.now());
-            }
-            if !slot.handles.is_empty() {
-                self.keeper_wanted.notify_one();
-            }
-        });
+        let handled = state
+            .slots
+            .end(&self.hot, &claim.key, claim.sequence, self.time.now());
+        if handled {
+            self.keeper_wanted.notify_one();
+        }
     }
 
     fn keep(&self, state: &mut State, claim: &Claim, secret: &Secret, now: Tick) {
-        if state.closed
-            || !state
-                .slots
-                .get(&claim.key)
-                .is_some_and(|slot| slot.accepts(claim.sequence))
-        {
+        if state.closed || !state.slots.accepts(&claim.key, claim.sequence) {
             return;
         }
         let jitter = 1.0 - self.config.ttl_jitter * state.rng.f64();

@@ -3,13 +3,14 @@
 //! Its writers hold the lock of the manager's state, so there is one at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use papaya::{HashMap, ResizeMode};
 use seize::{Collector, Guard};
 
 use super::stats::Hits;
 use super::time::{Tick, Time};
+use super::view::{Show, View};
 use crate::Secret;
 
 /// Values by the text of their reference, as a caller writes it.
@@ -19,11 +20,7 @@ pub(super) struct HotMap {
 }
 
 struct Entry {
-    secret: Secret,
-    /// The instant at which anything at all needs doing. Until then a read is a hit.
-    due: AtomicU64,
-    /// Read since the eviction's hand last came by.
-    used: AtomicBool,
+    view: View,
     freed: Arc<AtomicUsize>,
 }
 
@@ -53,49 +50,39 @@ impl HotMap {
     pub(super) fn hit(&self, reference: &str, time: &Time, hits: &Hits) -> Option<Secret> {
         let guard = self.map.guard();
         let entry = self.map.get(reference, &guard)?;
-        if time.now() >= Tick::from_nanos(entry.due.load(Ordering::Relaxed)) {
-            return None;
-        }
-        // Written only when clear: a store would take the cache line from every other reader.
-        if !entry.used.load(Ordering::Relaxed) {
-            entry.used.store(true, Ordering::Relaxed);
-        }
+        let secret = entry.view.read(time.now())?;
         hits.add(guard.thread_id());
-        Some(entry.secret.clone())
+        Some(secret.clone())
     }
+}
 
-    /// Inserts or replaces; the old value is dropped when the last reader lets go of it. What was used before still is.
-    pub(super) fn insert(&self, reference: Arc<str>, secret: Secret, due: Tick) {
+impl Show for HotMap {
+    /// The old value is dropped when the last reader lets go of it.
+    fn insert(&self, reference: Arc<str>, secret: Secret, due: Tick) {
         let used = self.take_used(&reference);
         let entry = Entry {
-            secret,
-            due: AtomicU64::new(due.nanos()),
-            used: AtomicBool::new(used),
+            view: View::new(secret, due, used),
             freed: self.reclaim.freed.clone(),
         };
         let replaced = self.map.pin().insert(reference, entry).is_some();
         self.reclaim.after(usize::from(replaced), &self.map);
     }
 
-    /// Removes; the value is dropped when the last reader lets go of it.
-    pub(super) fn remove(&self, reference: &str) {
+    /// The value is dropped when the last reader lets go of it.
+    fn remove(&self, reference: &str) {
         let removed = self.map.pin().remove(reference).is_some();
         self.reclaim.after(usize::from(removed), &self.map);
     }
 
-    /// Sets when the entry needs something next.
-    pub(super) fn set_due(&self, reference: &str, due: Tick) {
+    fn set_due(&self, reference: &str, due: Tick) {
         if let Some(entry) = self.map.pin().get(reference) {
-            entry.due.store(due.nanos(), Ordering::Relaxed);
+            entry.view.set_due(due);
         }
     }
 
-    /// Whether the entry was read since this was last asked.
-    pub(super) fn take_used(&self, reference: &str) -> bool {
-        self.map
-            .pin()
-            .get(reference)
-            .is_some_and(|entry| entry.used.swap(false, Ordering::Relaxed))
+    fn take_used(&self, reference: &str) -> bool {
+        let map = self.map.pin();
+        map.get(reference).is_some_and(|entry| entry.view.take_used())
     }
 }
 
@@ -135,9 +122,7 @@ impl Reclaim {
 impl Entry {
     fn filler() -> Self {
         Self {
-            secret: Secret::new(Vec::new()),
-            due: AtomicU64::new(0),
-            used: AtomicBool::new(false),
+            view: View::new(Secret::new(Vec::new()), Tick::NOW, false),
             freed: Arc::default(),
         }
     }
@@ -146,6 +131,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
     use std::thread;
 
     use super::*;

@@ -9,12 +9,15 @@ mod fetch;
 mod handle;
 mod hot;
 mod keeper;
+#[cfg(test)]
+mod model;
 mod read;
 mod refresh;
 mod slot;
 mod slots;
 mod stats;
 mod time;
+mod view;
 mod watcher;
 
 use std::fmt::{self, Write as _};

@@ -272,12 +272,7 @@ impl Core {
             deadline: now.after(self.config.deadline),
             outcome,
         };
-        let known = state.slots.update(key, |slot| {
-            slot.flight = Some(flight.clone());
-            slot.queued = false;
-            slot.set_due(&self.hot, now);
-            slot.held.as_ref().map(|held| held.secret.clone())
-        });
+        let known = state.slots.begin(&self.hot, key, flight.clone(), now);
         claims.push(Claim {
             key: key.clone(),
             sequence,
@@ -329,16 +324,7 @@ impl Core {
                 Waited::Done(Ok(stale), Ending::Stale)
             }
             (None, None) => {
-                self.lock().slots.update(key, |slot| {
-                    if slot
-                        .flight
-                        .as_ref()
-                        .is_some_and(|current| current.sequence == flight.sequence)
-                    {
-                        slot.flight = None;
-                        slot.detached += 1;
-                    }
-                });
+                self.lock().slots.abandon(key, flight.sequence);
                 Waited::Lost
             }
         }

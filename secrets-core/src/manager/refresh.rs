@@ -177,15 +177,7 @@ impl Core {
 
     fn forget(&self, state: &mut State, key: &Key) {
         let floor = state.next_sequence();
-        state.slots.update(key, |slot| {
-            slot.unpublish(&self.hot);
-            slot.failure = None;
-            slot.queued = false;
-            slot.floor = floor;
-            if slot.flight.take().is_some() {
-                slot.detached += 1;
-            }
-        });
+        state.slots.forget(&self.hot, key, floor);
     }
 
     /// The store says that a secret has changed: what is held or being fetched is fetched anew at once, what failed may be

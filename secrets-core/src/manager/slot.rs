@@ -160,6 +160,13 @@ impl Slot {
         self.flight.is_some() || self.queued
     }
 
+    /// Whether readers wait for this fetch.
+    pub(super) fn waits_for(&self, sequence: Sequence) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| flight.sequence == sequence)
+    }
+
     /// Whether the result of a fetch may be kept: nothing newer is, and it was not invalidated meanwhile.
     pub(super) fn accepts(&self, sequence: Sequence) -> bool {
         sequence >= self.floor && self.held.as_ref().is_none_or(|held| sequence > held.sequence)

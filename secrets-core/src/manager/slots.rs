@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::hot::HotMap;
-use super::slot::{Held, Key, Published, Slot};
+use super::slot::{Flight, Held, Key, Published, Sequence, Slot};
 use super::time::Tick;
-use crate::{SecretName, Version};
+use super::view::Show;
+use crate::{Secret, SecretName, Version};
 
 /// All slots by name, with the versions of each.
 ///
@@ -120,8 +120,59 @@ impl Slots {
             .min()
     }
 
+    /// Readers wait for a fetch from now on. Returns what is held already.
+    pub(super) fn begin(&mut self, hot: &impl Show, key: &Key, flight: Flight, now: Tick) -> Option<Secret> {
+        self.update(key, |slot| {
+            slot.flight = Some(flight);
+            slot.queued = false;
+            slot.set_due(hot, now);
+            slot.held.as_ref().map(|held| held.secret.clone())
+        })
+    }
+
+    /// A fetch is over, whether readers waited for it or not. Returns whether a handle looks on.
+    pub(super) fn end(&mut self, hot: &impl Show, key: &Key, sequence: Sequence, now: Tick) -> bool {
+        self.update(key, |slot| {
+            if slot.waits_for(sequence) {
+                slot.flight = None;
+            } else {
+                slot.detached = slot.detached.saturating_sub(1);
+            }
+            slot.set_due(hot, now);
+            !slot.handles.is_empty()
+        })
+    }
+
+    /// Readers wait no longer for a fetch that goes on.
+    pub(super) fn abandon(&mut self, key: &Key, sequence: Sequence) {
+        self.update(key, |slot| {
+            if slot.waits_for(sequence) {
+                slot.flight = None;
+                slot.detached += 1;
+            }
+        });
+    }
+
+    /// Forgets what is known. What fetches under way bring is not kept either: they began before `floor`.
+    pub(super) fn forget(&mut self, hot: &impl Show, key: &Key, floor: Sequence) {
+        self.update(key, |slot| {
+            slot.unpublish(hot);
+            slot.failure = None;
+            slot.queued = false;
+            slot.floor = floor;
+            if slot.flight.take().is_some() {
+                slot.detached += 1;
+            }
+        });
+    }
+
+    /// Whether what this fetch brings may be kept.
+    pub(super) fn accepts(&self, key: &Key, sequence: Sequence) -> bool {
+        self.get(key).is_some_and(|slot| slot.accepts(sequence))
+    }
+
     /// Holds and shows a value, in place of any older one.
-    pub(super) fn hold(&mut self, hot: &HotMap, key: &Key, held: Held, now: Tick) {
+    pub(super) fn hold(&mut self, hot: &impl Show, key: &Key, held: Held, now: Tick) {
         self.update(key, |slot| {
             // Fields of the old value go; they are taken from the new one when somebody asks.
             let reference = key.reference();
@@ -144,11 +195,11 @@ impl Slots {
     /// Shows a field of the value held, if that is still the one it was taken from.
     pub(super) fn show_field(
         &mut self,
-        hot: &HotMap,
+        hot: &impl Show,
         key: &Key,
         reference: &str,
-        field: &crate::Secret,
-        of: &crate::Secret,
+        field: &Secret,
+        of: &Secret,
         now: Tick,
     ) {
         if self
@@ -181,7 +232,7 @@ impl Slots {
     }
 
     /// Evicts what was not used lately until the bounds hold. Returns how many entries went.
-    pub(super) fn make_room(&mut self, hot: &HotMap, capacity: usize, capacity_bytes: usize) -> usize {
+    pub(super) fn make_room(&mut self, hot: &impl Show, capacity: usize, capacity_bytes: usize) -> usize {
         let before = self.entries;
         // Twice around: the first may only find out what has been used.
         let mut steps = 2 * self.ring.len();
@@ -210,7 +261,7 @@ impl Slots {
     }
 
     /// Forgets everything and wipes every value.
-    pub(super) fn clear(&mut self, hot: &HotMap) {
+    pub(super) fn clear(&mut self, hot: &impl Show) {
         for (_, slot) in self.by_name.values_mut().flatten() {
             slot.unpublish(hot);
         }
@@ -235,7 +286,7 @@ fn size(slot: &Slot) -> (usize, usize) {
 
 impl Slot {
     /// Drops the value and all its fields, here and in the hot map.
-    pub(super) fn unpublish(&mut self, hot: &HotMap) {
+    pub(super) fn unpublish(&mut self, hot: &impl Show) {
         for published in self.published.drain(..) {
             hot.remove(&published.reference);
         }
@@ -243,7 +294,7 @@ impl Slot {
     }
 
     /// Sets when a hit on the value or one of its fields has to stop and look.
-    pub(super) fn set_due(&self, hot: &HotMap, now: Tick) {
+    pub(super) fn set_due(&self, hot: &impl Show, now: Tick) {
         if let Some(held) = &self.held {
             let due = held.due(now, self.refresh_under_way());
             for published in &self.published {
