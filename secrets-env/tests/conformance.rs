@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use secrets_core::{SecretBackend, SecretName, Version};
 use secrets_env::{EnvBackend, EnvSource};
-use secrets_testkit::{Alphabet, Facts, Harness, Outcome, async_trait, conformance};
+use secrets_testkit::{Alphabet, Facts, Harness, Outcome, ThroughManager, async_trait, conformance};
 
 /// An environment that changes behind the backend's back, without touching the process's own.
 #[derive(Clone, Debug, Default)]
@@ -102,4 +102,13 @@ mod whole {
     use super::*;
 
     conformance!(EnvHarness::whole(), without = [versions, watch, faults, list]);
+}
+
+mod through_the_manager {
+    use super::*;
+
+    conformance!(
+        ThroughManager::new(EnvHarness::prefixed()),
+        without = [versions, watch, faults]
+    );
 }

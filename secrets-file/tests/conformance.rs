@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrets_core::{SecretBackend, SecretName, Version};
 use secrets_file::{FileBackend, Layout, Trim};
-use secrets_testkit::{Facts, Harness, Outcome, async_trait};
+use secrets_testkit::{Facts, Harness, Outcome, ThroughManager, async_trait};
 
 struct FileHarness {
     root: tempfile::TempDir,
@@ -79,4 +79,13 @@ over_files! {
     nested_exact: Layout::Nested, Trim::Never;
     flat_trimmed: Layout::Flat, Trim::FinalNewline;
     flat_exact: Layout::Flat, Trim::Never;
+}
+
+mod through_the_manager {
+    use super::*;
+
+    secrets_testkit::conformance!(
+        ThroughManager::new(FileHarness::new(Layout::Nested, Trim::FinalNewline)),
+        without = [versions, watch, faults]
+    );
 }

@@ -89,6 +89,8 @@
 //! tell a documented mapping from a collision, [`requests`](Harness::requests) shows that a name was refused before any
 //! request, [`inject`](Harness::inject) proves the kinds of failures, a credential is looked for in everything printed.
 //!
+//! [`ThroughManager`] runs the same cases once more with a `SecretManager` in between, as applications use a backend.
+//!
 //! `examples/custom_backend.rs` is a whole backend in one file, with its harness.
 //!
 //! # What the kit does not test
@@ -131,6 +133,7 @@ mod memory;
 mod memory_harness;
 mod scripted;
 mod store;
+mod through_manager;
 #[cfg(feature = "wire")]
 pub mod wire;
 
@@ -150,3 +153,4 @@ pub use memory::MemoryBackend;
 pub use memory_harness::MemoryHarness;
 pub use scripted::ScriptedBackend;
 pub use store::MemoryStore;
+pub use through_manager::ThroughManager;

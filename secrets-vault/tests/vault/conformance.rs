@@ -1,14 +1,11 @@
 //! The conformance suite over every shape of the backend.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64ct::Encoding as _;
-use secrets_core::{
-    Capabilities, Fetched, ReadRequest, Result, SecretBackend, SecretManager, SecretName, SecretRef, Version,
-};
+use secrets_core::{SecretBackend, SecretName, Version};
 use secrets_testkit::fakes::vault::{Failure, FakeVault};
-use secrets_testkit::{Canary, Facts, Fault, Harness, Outcome, VersionFacts, async_trait};
+use secrets_testkit::{Canary, Facts, Fault, Harness, Outcome, ThroughManager, VersionFacts, async_trait};
 use secrets_vault::{Engine, VaultBackend};
 
 mod kv1 {
@@ -23,14 +20,16 @@ mod kv2 {
 
 mod kv2_through_the_manager {
     use super::*;
-    secrets_testkit::conformance!(VaultHarness::new(Engine::Kv2).managed(), without = [watch]);
+    secrets_testkit::conformance!(
+        ThroughManager::new(VaultHarness::new(Engine::Kv2)),
+        without = [watch]
+    );
 }
 
 /// A fake of its own for each case, a KV engine mounted in it, and the backend with an `AppRole`.
 struct VaultHarness {
     vault: FakeVault,
     engine: Engine,
-    managed: bool,
     credentials: [String; 2],
 }
 
@@ -56,14 +55,8 @@ impl VaultHarness {
         Self {
             vault,
             engine,
-            managed: false,
             credentials: [prefix.expose().to_owned(), secret_id],
         }
-    }
-
-    fn managed(mut self) -> Self {
-        self.managed = true;
-        self
     }
 
     /// Where reads of a name arrive.
@@ -114,19 +107,7 @@ impl Harness for VaultHarness {
             .binary_suffix("_b64")
             .app_role("role-id-app", self.credentials[1].clone())
             .build()?;
-        if !self.managed {
-            return Ok(Arc::new(backend));
-        }
-        let capabilities = backend.capabilities();
-        // Nothing is kept, and a healed store is asked at once: what the manager adds in time is its own tests' affair.
-        let manager = SecretManager::builder(backend)
-            .ttl(Duration::ZERO)
-            .breaker(u32::MAX, Duration::from_secs(1), Duration::from_secs(1))
-            .build()?;
-        Ok(Arc::new(Managed {
-            manager,
-            capabilities,
-        }))
+        Ok(Arc::new(backend))
     }
 
     async fn create(&self, name: &SecretName, value: &[u8]) -> Outcome<Option<Version>> {
@@ -189,47 +170,5 @@ impl Harness for VaultHarness {
 
     fn requests(&self) -> Option<u64> {
         Some(self.vault.calls().len() as u64)
-    }
-}
-
-/// A manager that keeps nothing, as a backend.
-#[derive(Debug)]
-struct Managed {
-    manager: SecretManager,
-    capabilities: Capabilities,
-}
-
-#[async_trait]
-impl SecretBackend for Managed {
-    fn name(&self) -> &'static str {
-        "managed"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.capabilities
-    }
-
-    async fn get(&self, request: ReadRequest<'_>) -> Result<Fetched> {
-        let reference = match request.version {
-            None => request.name.to_string(),
-            Some(version) => format!("{}?version={version}", request.name),
-        };
-        Ok(self
-            .manager
-            .get(&SecretRef::parse(reference)?.to_string())
-            .await?
-            .into())
-    }
-
-    async fn list(&self, prefix: Option<&SecretName>) -> Result<Vec<SecretName>> {
-        self.manager.list(prefix.map(SecretName::as_str)).await
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.manager.check().await
-    }
-
-    async fn shutdown(&self) -> Result<()> {
-        self.manager.shutdown().await
     }
 }
