@@ -202,8 +202,11 @@ fn c10_a_reader_on_another_runtime_goes_on_when_the_one_that_fetches_ends_at_any
         second.block_on(settle());
         first.block_on(reach(point, &rig.clock));
         drop(first);
+        let lost = rig.clock.monotonic();
         let read = second.block_on(rig.clock.run(reader)).unwrap();
         assert_eq!(read.unwrap(), "v", "{point:?}");
+        // It did not wait for the lost one's deadline.
+        assert!(rig.since(lost) < secs(10), "{point:?}: {:?}", rig.since(lost));
         second.block_on(recovers(&rig, &point));
         assert_sums(&rig.secrets.stats(), &point);
     }
@@ -234,4 +237,27 @@ fn c4_a_read_that_may_fall_back_is_given_up_at_any_point() {
             assert_sums(&rig.secrets.stats(), &point);
         });
     }
+}
+
+#[test]
+fn c10_o7_a_probe_that_is_lost_with_its_runtime_is_followed_by_another() {
+    let rig = Rig::with(|builder| builder.breaker(1, secs(5), secs(60)));
+    rig.backend.on(
+        "a",
+        [
+            Answer::kind(ErrorKind::Unauthenticated),
+            Answer::hang(),
+            Answer::value("v"),
+        ],
+    );
+    block_on(async {
+        assert_eq!(rig.kind("a").await, ErrorKind::Unauthenticated);
+        assert_eq!(rig.kind("a").await, ErrorKind::Unavailable, "the breaker is open");
+        rig.pass(secs(5)).await;
+        let probe = rig.secrets.clone();
+        drop(tokio::spawn(async move { probe.get("a").await.is_ok() }));
+        rig.backend.wait_for_calls(2).await;
+    });
+    // The runtime is gone, and the probe with it.
+    block_on(async { assert_eq!(rig.text("a").await, "v") });
 }

@@ -396,3 +396,48 @@ impl Drop for InFlight<'_> {
 
 /// A pause that the store asks for without saying how long.
 pub(super) const UNSAID_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use crate::{Capabilities, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretManager};
+
+    #[derive(Debug)]
+    struct Fixed;
+
+    #[async_trait::async_trait]
+    impl SecretBackend for Fixed {
+        fn name(&self) -> &'static str {
+            "fixed"
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::new()
+        }
+
+        async fn get(&self, _: ReadRequest<'_>) -> Result<Fetched> {
+            Ok(Secret::copy_from(b"v").into())
+        }
+
+        async fn check(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn c4_a_fetch_that_has_ended_leaves_nothing_behind() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let secrets = SecretManager::builder(Fixed).build().unwrap();
+        runtime.block_on(async {
+            for name in ["a", "b", "c"] {
+                secrets.get(name).await.unwrap();
+            }
+            while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(secrets.core.lock().fetches.is_empty());
+    }
+}
