@@ -205,8 +205,9 @@ fn c10_a_reader_on_another_runtime_goes_on_when_the_one_that_fetches_ends_at_any
         let lost = rig.clock.monotonic();
         let read = second.block_on(rig.clock.run(reader)).unwrap();
         assert_eq!(read.unwrap(), "v", "{point:?}");
-        // It did not wait for the lost one's deadline.
+        // It did not wait for the lost one's deadline, nor ask after it again and again.
         assert!(rig.since(lost) < secs(10), "{point:?}: {:?}", rig.since(lost));
+        assert!(rig.secrets.stats().coalesced <= 2, "{point:?}");
         second.block_on(recovers(&rig, &point));
         assert_sums(&rig.secrets.stats(), &point);
     }
