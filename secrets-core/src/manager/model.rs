@@ -202,8 +202,11 @@ impl Model {
         }
         state.slots.end(&self.shown, &fetch.key, fetch.sequence, now);
         drop(state);
-        fetch.outcome.send_replace(Some(Ok(secret)));
-        fetch.sequence
+        let Fetch {
+            outcome, sequence, ..
+        } = fetch;
+        outcome.send_replace(Some(Ok(secret)));
+        sequence
     }
 
     /// The task that fetches is gone before the store has answered.
