@@ -4,7 +4,6 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use common::*;
 use secrets_core::{Clock, Error, ErrorKind, Lease, Metadata, Secret, SecretManagerBuilder};
