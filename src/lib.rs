@@ -76,11 +76,11 @@ mod uri;
 
 pub use credentials::CREDENTIAL_PARAMETERS;
 pub use open::{backend_for, builder_for, from_env, open};
-#[doc(inline)]
-pub use secrets_core::*;
 #[cfg(any(feature = "aws", feature = "aws-ssm"))]
 #[doc(inline)]
 pub use secrets_aws as aws;
+#[doc(inline)]
+pub use secrets_core::*;
 #[cfg(feature = "env")]
 #[doc(inline)]
 pub use secrets_env as env;

@@ -18,7 +18,9 @@ pub(crate) fn url(text: &str, allow_insecure: bool, option: &str) -> Result<Stri
         .parse()
         .map_err(|_| config(format!("`{option}` is not a URL; write it as https://host:port")))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(config(format!("`{option}` is not a URL; write it as https://host:port")));
+        return Err(config(format!(
+            "`{option}` is not a URL; write it as https://host:port"
+        )));
     };
     if authority.as_str().contains('@') {
         return Err(config(format!(
@@ -94,7 +96,14 @@ mod tests {
             assert_eq!(url(text, false, "endpoint").is_ok(), near, "{text}");
             assert!(url(text, true, "endpoint").is_ok());
         }
-        assert!(url("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com", false, "endpoint").is_ok());
+        assert!(
+            url(
+                "https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com",
+                false,
+                "endpoint"
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -120,7 +129,16 @@ mod tests {
         for good in ["eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"] {
             assert!(region(good).is_ok(), "{good}");
         }
-        for bad in ["", "-", "EU", "eu.central", "eu/central", "evil.com#", "eu central", "é"] {
+        for bad in [
+            "",
+            "-",
+            "EU",
+            "eu.central",
+            "eu/central",
+            "evil.com#",
+            "eu central",
+            "é",
+        ] {
             assert!(region(bad).is_err(), "{bad}");
         }
     }

@@ -77,22 +77,29 @@ where
     E: ProvideErrorMetadata,
 {
     match failure {
+        // The SDK calls some answers an error that it merely cannot read.
+        SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
+            malformed(answer.raw()).into()
+        }
         SdkError::ServiceError(answer) => {
             let meta = answer.err().meta();
             let hints = Hints::of(meta.message().unwrap_or_default());
-            let mut failed = refused(asked, meta.code(), Some(answer.raw()), hints);
-            let header = answer.raw().headers().get("retry-after");
-            if let Some(after) = header.and_then(|header| retry_after(header, now)) {
-                failed.error = failed.error.with_retry_after(after);
-            }
-            failed
+            let failed = refused(
+                asked,
+                meta.code().filter(|code| is_code(code)),
+                Some(answer.raw()),
+                hints,
+            );
+            waiting(failed, answer.raw(), now)
         }
-        SdkError::ResponseError(answer) => Error::new(
-            ErrorKind::InvalidData,
-            "the answer is not as AWS documents it; is the endpoint AWS's, and nothing between that rewrites it?",
-        )
-        .with_cause(cause(None, answer.raw()))
-        .into(),
+        SdkError::ResponseError(answer) if answer.raw().status().is_success() => {
+            malformed(answer.raw()).into()
+        }
+        // An error that is not in the form of AWS: its status has to do.
+        SdkError::ResponseError(answer) => {
+            let failed = refused(asked, None, Some(answer.raw()), Hints::default());
+            waiting(failed, answer.raw(), now)
+        }
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(wire) => transport(wire).into(),
             None => unsent().into(),
@@ -104,7 +111,12 @@ where
 
 /// The error of one entry in the answer to a batch.
 pub(crate) fn entry(asked: Asked<'_>, code: Option<&str>, message: Option<&str>) -> Failed {
-    refused(asked, code, None, Hints::of(message.unwrap_or_default()))
+    refused(
+        asked,
+        code.filter(|code| is_code(code)),
+        None,
+        Hints::of(message.unwrap_or_default()),
+    )
 }
 
 /// The error that a failed login at STS stands for.
@@ -118,10 +130,16 @@ where
         pinned: false,
     };
     let failed = failed(asked, failure, SystemTime::UNIX_EPOCH).error;
-    if !matches!(failed.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData | ErrorKind::NotFound) {
+    if !matches!(
+        failed.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::InvalidData | ErrorKind::NotFound
+    ) {
         return failed;
     }
-    if matches!(failure, SdkError::ResponseError(_)) {
+    if failure
+        .raw_response()
+        .is_none_or(|answer| answer.status().is_success())
+    {
         return failed;
     }
     let message = format!(
@@ -134,6 +152,22 @@ where
         Some(cause) => refused.with_cause(cause.clone()),
         None => refused,
     }
+}
+
+/// Whether a text is a code of AWS's, and not something else in its place: it is passed on.
+fn is_code(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// The same failure with what the answer says about when to ask again.
+fn waiting(mut failed: Failed, answer: &HttpResponse, now: SystemTime) -> Failed {
+    let header = answer.headers().get("retry-after");
+    if let Some(after) = header.and_then(|header| retry_after(header, now)) {
+        failed.error = failed.error.with_retry_after(after);
+    }
+    failed
 }
 
 fn refused(asked: Asked<'_>, code: Option<&str>, answer: Option<&HttpResponse>, hints: Hints) -> Failed {
@@ -169,25 +203,48 @@ fn meaning(asked: Asked<'_>, code: Option<&str>, status: u16, hints: Hints) -> (
         return without_code(asked, status);
     };
     match code {
-        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" | "OptInRequired" | "UnauthorizedOperation" => {
-            (Kind::PermissionDenied, denied(asked, hints))
-        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "UnauthorizedOperation" => (Kind::PermissionDenied, denied(asked, hints)),
         "DecryptionFailure" | "InvalidKeyId" | "KMSInvalidStateException" => (
             Kind::Disabled,
-            format!("the KMS key of `{what}` does not decrypt it: it is disabled, being deleted, or gone; enable the key"),
+            format!(
+                "the KMS key of `{what}` does not decrypt it: it is disabled, being deleted, or gone; enable the key"
+            ),
         ),
-        "EncryptionFailure" => (Kind::Disabled, format!("the KMS key of `{what}` cannot be used; check its state")),
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "IncompleteSignature" | "InvalidAccessKeyId"
-        | "InvalidClientTokenId" | "InvalidIdentityToken" | "IDPRejectedClaim" | "InvalidSignatureException"
-        | "InvalidToken" | "MissingAuthenticationToken" | "MissingAuthenticationTokenException"
-        | "NotAuthorizedException" | "RequestExpired" | "RequestTimeTooSkewed" | "SignatureDoesNotMatch"
-        | "UnrecognizedClient" | "UnrecognizedClientException" | "AuthFailure" => {
-            (Kind::Unauthenticated, not_accepted(hints))
-        }
-        "InternalError" | "InternalFailure" | "InternalServerError" | "InternalServiceError"
-        | "InternalServiceErrorException" | "ServiceUnavailable" | "ServiceUnavailableException" | "IDPCommunicationError" => {
-            (Kind::Unavailable, "AWS failed inside; it may answer soon".into())
-        }
+        "EncryptionFailure" => (
+            Kind::Disabled,
+            format!("the KMS key of `{what}` cannot be used; check its state"),
+        ),
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "TokenRefreshRequired"
+        | "IncompleteSignature"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "InvalidIdentityToken"
+        | "IDPRejectedClaim"
+        | "InvalidSignatureException"
+        | "InvalidToken"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "NotAuthorizedException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClient"
+        | "UnrecognizedClientException"
+        | "AuthFailure" => (Kind::Unauthenticated, not_accepted(hints)),
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "InternalServiceErrorException"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "IDPCommunicationError" => (Kind::Unavailable, "AWS failed inside; it may answer soon".into()),
         "InvalidRequestException" if hints.deletion => (
             Kind::Disabled,
             format!("`{what}` is scheduled for deletion; restore it (RestoreSecret), or ask for another"),
@@ -196,28 +253,46 @@ fn meaning(asked: Asked<'_>, code: Option<&str>, status: u16, hints: Hints) -> (
             Kind::Unsupported,
             format!("the endpoint does not know {action}; is it the one of this service?"),
         ),
-        "InvalidNextTokenException" | "InvalidNextToken" | "InvalidParameterException" | "InvalidRequestException"
-        | "ValidationException" | "ValidationError" | "SerializationException" | "InvalidFilterValue" => (
+        "InvalidNextTokenException"
+        | "InvalidNextToken"
+        | "InvalidParameterException"
+        | "InvalidRequestException"
+        | "ValidationException"
+        | "ValidationError"
+        | "SerializationException"
+        | "InvalidFilterValue" => (
             Kind::InvalidData,
             format!("AWS refuses {action} of `{what}` as malformed; is an ARN of this region and account?"),
         ),
-        "ParameterNotFound" => (Kind::NotFound, format!("there is no parameter `{what}` in this region and account")),
-        "ParameterVersionNotFound" | "ParameterVersionLabelNotFound" => {
-            (Kind::VersionNotFound, format!("`{what}` has no such version or label"))
-        }
+        "ParameterNotFound" => (
+            Kind::NotFound,
+            format!("there is no parameter `{what}` in this region and account"),
+        ),
+        "ParameterVersionNotFound" | "ParameterVersionLabelNotFound" => (
+            Kind::VersionNotFound,
+            format!("`{what}` has no such version or label"),
+        ),
         "RegionDisabledException" => (
             Kind::InvalidConfig,
             "STS is switched off in this region; activate it for the account, or use another region".into(),
         ),
-        "RequestTimeout" | "RequestTimeoutException" => (Kind::Timeout, "AWS gave up waiting for the request".into()),
-        "ResourceNotFoundException" if hints.version && pinned => {
-            (Kind::VersionNotFound, format!("`{what}` has no such version or stage"))
+        "RequestTimeout" | "RequestTimeoutException" => {
+            (Kind::Timeout, "AWS gave up waiting for the request".into())
         }
+        "ResourceNotFoundException" if hints.version && pinned => (
+            Kind::VersionNotFound,
+            format!("`{what}` has no such version or stage"),
+        ),
         "ResourceNotFoundException" if hints.version => (
             Kind::NotFound,
-            format!("`{what}` exists and has no value yet: it was created without one; put one (PutSecretValue)"),
+            format!(
+                "`{what}` exists and has no value yet: it was created without one; put one (PutSecretValue)"
+            ),
         ),
-        "ResourceNotFoundException" => (Kind::NotFound, format!("there is no secret `{what}` in this region and account")),
+        "ResourceNotFoundException" => (
+            Kind::NotFound,
+            format!("there is no secret `{what}` in this region and account"),
+        ),
         _ if throttled(code) => (
             Kind::RateLimited,
             format!("AWS throttles {action}; ask less often, in batches, or have the quota raised"),
@@ -238,11 +313,20 @@ fn without_code(asked: Asked<'_>, status: u16) -> (ErrorKind, String) {
         401 => (Kind::Unauthenticated, not_accepted(Hints::default())),
         403 => (Kind::PermissionDenied, denied(asked, Hints::default())),
         408 | 504 => (Kind::Timeout, "something in front of AWS gave up waiting".into()),
-        429 => (Kind::RateLimited, format!("AWS throttles {}; ask less often", asked.action)),
-        500..=599 => (Kind::Unavailable, "AWS, or something in front of it, fails; it may answer soon".into()),
+        429 => (
+            Kind::RateLimited,
+            format!("AWS throttles {}; ask less often", asked.action),
+        ),
+        500..=599 => (
+            Kind::Unavailable,
+            "AWS, or something in front of it, fails; it may answer soon".into(),
+        ),
         _ => (
             Kind::InvalidData,
-            format!("AWS, or something in front of it, refuses {} of `{}`; check the endpoint", asked.action, asked.what),
+            format!(
+                "AWS, or something in front of it, refuses {} of `{}`; check the endpoint",
+                asked.action, asked.what
+            ),
         ),
     }
 }
@@ -267,9 +351,13 @@ fn throttled(code: &str) -> bool {
 fn denied(asked: Asked<'_>, hints: Hints) -> String {
     let Asked { action, what, .. } = asked;
     if hints.kms {
-        format!("the caller may not use the KMS key of `{what}`: it needs kms:Decrypt, in its policy and in the key's")
+        format!(
+            "the caller may not use the KMS key of `{what}`: it needs kms:Decrypt, in its policy and in the key's"
+        )
     } else {
-        format!("the caller needs {action} on `{what}`: in its own policy, and no policy of the resource may deny it")
+        format!(
+            "the caller needs {action} on `{what}`: in its own policy, and no policy of the resource may deny it"
+        )
     }
 }
 
@@ -300,16 +388,28 @@ pub(crate) fn transport(wire: &ConnectorError) -> Error {
     }
     // The chain holds types of crates this one does not name, so the words decide; they choose between messages of one kind.
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    let (code, message) = if has(&["certificate", "TLS handshake", "alert", "Handshake", "corrupt message"]) {
+    let (code, message) = if has(&[
+        "certificate",
+        "TLS handshake",
+        "alert",
+        "Handshake",
+        "corrupt message",
+    ]) {
         (
             "tls",
             "the TLS handshake failed: the certificate is not trusted, has expired or is for another name; check the \
              endpoint, and give its authority (`ca_file`)",
         )
     } else if has(&["dns", "(Connect)", "tcp connect", "Connection refused"]) {
-        ("connect", "no connection to the endpoint; check region, endpoint and network")
+        (
+            "connect",
+            "no connection to the endpoint; check region, endpoint and network",
+        )
     } else {
-        ("connection", "the connection broke before the whole answer was there")
+        (
+            "connection",
+            "the connection broke before the whole answer was there",
+        )
     };
     Error::new(ErrorKind::Unavailable, message).with_cause(Cause::new().with_code(code))
 }
@@ -326,6 +426,13 @@ pub(crate) fn timeout(who: &str, limit: Option<Duration>) -> Error {
 /// An option that makes no sense.
 pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message.into())
+}
+
+/// An answer that means success and is none.
+fn malformed(answer: &HttpResponse) -> Error {
+    let message =
+        "the answer is not as AWS documents it; is the endpoint AWS's, and nothing between that rewrites it?";
+    Error::new(ErrorKind::InvalidData, message).with_cause(cause(None, answer))
 }
 
 /// A request that the SDK could not make.
@@ -345,4 +452,32 @@ pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let wait = at.duration_since(now).unwrap_or_default();
     let partial = u64::from(wait.subsec_nanos() > 0);
     Some(Duration::from_secs(wait.as_secs() + partial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s1_only_what_looks_like_a_code_is_passed_on() {
+        for good in ["AccessDeniedException", "Throttling", "KMSInvalidStateException"] {
+            assert!(is_code(good), "{good}");
+        }
+        for bad in ["", "hunter2", "hunter", "Hunter2", "A b", &"A".repeat(65)] {
+            assert!(!is_code(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn e3_retry_after_is_seconds_or_a_date_rounded_up() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500);
+        let seconds = |header| retry_after(header, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("1.2"), Some(2));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:47 GMT"), Some(10));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        for bad in ["", "-1", "soon", "NaN", "1e99"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
 }

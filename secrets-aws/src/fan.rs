@@ -63,6 +63,10 @@ mod tests {
         });
         assert_eq!(fan(futures.collect()).await, (0..50).collect::<Vec<_>>());
         assert!((2..=AT_ONCE).contains(&most.into_inner()));
-        assert!(fan(Vec::<Pin<Box<dyn Future<Output = ()> + Send>>>::new()).await.is_empty());
+        assert!(
+            fan(Vec::<Pin<Box<dyn Future<Output = ()> + Send>>>::new())
+                .await
+                .is_empty()
+        );
     }
 }

@@ -80,7 +80,11 @@ impl Rules {
             return Err(self.invalid(format!(
                 "has no names with `{}`: letters, digits and {} are allowed",
                 c.escape_debug(),
-                self.punctuation.chars().map(String::from).collect::<Vec<_>>().join(" ")
+                self.punctuation
+                    .chars()
+                    .map(String::from)
+                    .collect::<Vec<_>>()
+                    .join(" ")
             )));
         }
         if id.len() > self.longest {
@@ -99,7 +103,9 @@ impl Rules {
             ));
         }
         if id.split('/').filter(|segment| !segment.is_empty()).count() > levels {
-            return Err(self.invalid(format!("has no names of more than {levels} segments, with the base")));
+            return Err(self.invalid(format!(
+                "has no names of more than {levels} segments, with the base"
+            )));
         }
         Ok(())
     }
@@ -116,13 +122,22 @@ impl Rules {
         let mut parts = arn.splitn(6, ':').skip(1);
         let plain = |part: Option<&str>| {
             part.is_some_and(|part| {
-                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             })
         };
-        if !plain(parts.next()) || parts.next() != Some(service) || !plain(parts.next()) || !plain(parts.next()) {
+        if !plain(parts.next())
+            || parts.next() != Some(service)
+            || !plain(parts.next())
+            || !plain(parts.next())
+        {
             return Err(shape());
         }
-        let name = parts.next().and_then(|resource| resource.strip_prefix(kind)?.strip_prefix(self.separator));
+        let name = parts
+            .next()
+            .and_then(|resource| resource.strip_prefix(kind)?.strip_prefix(self.separator));
         let name = name.filter(|name| !name.is_empty()).ok_or_else(shape)?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || self.punctuation.contains(c);
         if let Some(c) = name.chars().find(|c| !allowed(*c)) {
@@ -142,7 +157,9 @@ impl Rules {
 /// The name below a base, of what a service lists; `None` for what no name expresses.
 pub(crate) fn below(base: &str, id: &str, prefix: Option<&SecretName>) -> Option<SecretName> {
     let name = SecretName::new(id.strip_prefix(base)?).ok()?;
-    prefix.is_none_or(|prefix| name.starts_with(prefix)).then_some(name)
+    prefix
+        .is_none_or(|prefix| name.starts_with(prefix))
+        .then_some(name)
 }
 
 #[cfg(test)]
@@ -161,12 +178,21 @@ mod tests {
 
     #[test]
     fn n3_what_a_service_cannot_express_is_refused_naming_it() {
-        assert_eq!(SECRETS.id("prod/", &name("smtp/pass_word+=.@-1")).unwrap(), "prod/smtp/pass_word+=.@-1");
-        assert_eq!(PARAMETERS.id("/", &name("smtp/pass_word.-1")).unwrap(), "/smtp/pass_word.-1");
+        assert_eq!(
+            SECRETS.id("prod/", &name("smtp/pass_word+=.@-1")).unwrap(),
+            "prod/smtp/pass_word+=.@-1"
+        );
+        assert_eq!(
+            PARAMETERS.id("/", &name("smtp/pass_word.-1")).unwrap(),
+            "/smtp/pass_word.-1"
+        );
         for c in [' ', '*', '&', 'é', '~', '\'', ':', ',', '\u{200b}'] {
             let text = format!("a{c}b");
             for rules in [&SECRETS, &PARAMETERS] {
-                assert!(refused(rules, "/", &text).contains(&c.escape_debug().to_string()), "{text}");
+                assert!(
+                    refused(rules, "/", &text).contains(&c.escape_debug().to_string()),
+                    "{text}"
+                );
             }
         }
         for c in ["+", "=", "@"] {

@@ -83,7 +83,9 @@ impl Options {
             (self.limits.login, "login_timeout"),
         ] {
             if limit.is_zero() || limit > Duration::from_secs(3_600) {
-                return Err(config(format!("`{option}` must be above zero and at most an hour")));
+                return Err(config(format!(
+                    "`{option}` must be above zero and at most an hour"
+                )));
             }
         }
         if self.max_value == 0 || self.max_value > 64 * 1024 * 1024 {
@@ -111,10 +113,19 @@ impl Options {
         });
         let role = self.role()?;
         if role.is_none() && sts_endpoint.is_some() {
-            return Err(config("`sts_endpoint` is of no use without `role`; AWS_ENDPOINT_URL_STS is for all of STS"));
+            return Err(config(
+                "`sts_endpoint` is of no use without `role`; AWS_ENDPOINT_URL_STS is for all of STS",
+            ));
         }
-        let rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let transport = Transport::new(&self.tls()?, self.idle_connections, self.allow_insecure, self.max_value);
+        let rng = self
+            .seed
+            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let transport = Transport::new(
+            &self.tls()?,
+            self.idle_connections,
+            self.allow_insecure,
+            self.max_value,
+        );
         let source = Source {
             transport,
             clock: self.clock.clone(),
@@ -154,7 +165,9 @@ impl Options {
             ("sts_endpoint", self.sts_endpoint.is_some()),
         ];
         if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-            return Err(config(format!("`{option}` is for the client to say, which is given here ready-made")));
+            return Err(config(format!(
+                "`{option}` is for the client to say, which is given here ready-made"
+            )));
         }
         Ok(Caller {
             session: None,
@@ -166,19 +179,28 @@ impl Options {
     fn role(&self) -> Result<Option<Role>> {
         let Some(arn) = &self.role else {
             if self.external_id.is_some() || self.session_name.is_some() {
-                return Err(config("`external_id` and `session_name` are of no use without `role`"));
+                return Err(config(
+                    "`external_id` and `session_name` are of no use without `role`",
+                ));
             }
             return Ok(None);
         };
         let mut parts = arn.splitn(6, ':');
         let shape = (parts.next(), parts.nth(1), parts.nth(2));
         if !matches!(shape, (Some("arn"), Some("iam"), Some(role)) if role.starts_with("role/")) {
-            return Err(config("`role` is not the ARN of a role; write arn:aws:iam::123456789012:role/name"));
+            return Err(config(
+                "`role` is not the ARN of a role; write arn:aws:iam::123456789012:role/name",
+            ));
         }
-        let session_name = self.session_name.clone().unwrap_or_else(|| "secrets-aws".to_owned());
+        let session_name = self
+            .session_name
+            .clone()
+            .unwrap_or_else(|| "secrets-aws".to_owned());
         let plain = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
         if !(2..=64).contains(&session_name.len()) || !session_name.chars().all(plain) {
-            return Err(config("`session_name` must have 2 to 64 letters, digits or _ + = , . @ -"));
+            return Err(config(
+                "`session_name` must have 2 to 64 letters, digits or _ + = , . @ -",
+            ));
         }
         Ok(Some(Role {
             arn: arn.clone(),
@@ -195,7 +217,10 @@ impl Options {
             None => TrustStore::default(),
             Some(Pem::Text(pem)) => trust(pem)?,
             Some(Pem::File(path)) => trust(&std::fs::read(path).map_err(|error| {
-                let message = format!("the authority's certificate cannot be read from {}", path.display());
+                let message = format!(
+                    "the authority's certificate cannot be read from {}",
+                    path.display()
+                );
                 Error::new(ErrorKind::InvalidConfig, message).with_cause(Cause::from(&error))
             })?)?,
         };

@@ -1,9 +1,11 @@
 //! Keeps the SDK's own traces of a login from being heard.
 
-use tracing::Dispatch;
 use tracing::dispatcher::get_default;
 use tracing::instrument::WithSubscriber as _;
-use tracing::subscriber::NoSubscriber;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::{Event, Metadata, Subscriber};
 
 /// Runs a future whose traces nobody hears.
 ///
@@ -13,8 +15,39 @@ use tracing::subscriber::NoSubscriber;
 pub(crate) async fn quietly<F: Future>(future: F) -> F::Output {
     let heard = get_default(|listener| !listener.is::<NoSubscriber>());
     if heard {
-        future.with_subscriber(Dispatch::none()).await
+        future.with_subscriber(Silent).await
     } else {
         future.await
     }
+}
+
+/// Hears nothing, and leaves open whether others do: what is first traced under `NoSubscriber` would be off for good.
+struct Silent;
+
+impl Subscriber for Silent {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }

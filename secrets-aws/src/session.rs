@@ -34,8 +34,10 @@ struct Shared {
 struct State {
     login: Option<Arc<Login>>,
     generation: u64,
+    /// The logins that AWS no longer accepts: all up to this one.
+    rejected: u64,
     /// When credentials were last replaced because AWS refused them.
-    rejected: Option<Duration>,
+    rejected_at: Option<Duration>,
     backoff: Backoff,
     failure: Option<Failure>,
     flight: Option<Flight>,
@@ -62,7 +64,8 @@ impl Session {
             state: Mutex::new(State {
                 login: None,
                 generation: 0,
-                rejected: None,
+                rejected: 0,
+                rejected_at: None,
                 backoff: Backoff::default(),
                 failure: None,
                 flight: None,
@@ -82,7 +85,10 @@ impl Session {
             let mut over = {
                 let mut state = self.0.state();
                 if state.closed {
-                    return Err(Error::new(ErrorKind::Unavailable, "the backend has been shut down"));
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "the backend has been shut down",
+                    ));
                 }
                 let now = self.0.now();
                 let waiting = state.failure.as_ref().filter(|failure| failure.until > now);
@@ -108,16 +114,21 @@ impl Session {
     /// Notes that AWS refuses the credentials of a login. `true` when others are worth asking for.
     pub(crate) fn reject(&self, login: &Login) -> bool {
         let mut state = self.0.state();
-        if state.login.as_ref().is_some_and(|current| current.generation > login.generation) {
+        let replaced = state
+            .login
+            .as_ref()
+            .is_some_and(|current| current.generation > login.generation);
+        if replaced || login.generation <= state.rejected {
             // Somebody else has found out already.
             return true;
         }
         let now = self.0.now();
-        let cooling = state.rejected.is_some_and(|at| now < at + COOL_DOWN);
+        let cooling = state.rejected_at.is_some_and(|at| now < at + COOL_DOWN);
         if cooling || !self.0.source.renewable() {
             return false;
         }
-        state.rejected = Some(now);
+        state.rejected = login.generation;
+        state.rejected_at = Some(now);
         state.login = None;
         true
     }
@@ -134,11 +145,18 @@ impl Session {
 
     /// The login on its way; begins one where there is none.
     fn start(&self, state: &mut State) -> Result<watch::Receiver<()>> {
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.over.has_changed().is_ok()) {
+        if let Some(flight) = state
+            .flight
+            .as_ref()
+            .filter(|flight| flight.over.has_changed().is_ok())
+        {
             return Ok(flight.over.clone());
         }
         let runtime = Handle::try_current().map_err(|_| {
-            Error::new(ErrorKind::Unsupported, "AWS can only be asked from within a tokio runtime")
+            Error::new(
+                ErrorKind::Unsupported,
+                "AWS can only be asked from within a tokio runtime",
+            )
         })?;
         let (sender, over) = watch::channel(());
         let shared = self.0.clone();

@@ -209,7 +209,10 @@ fn known(cause: &(dyn std::error::Error + 'static), role: Option<&str>) -> Optio
     if let Some(ImdsError::ErrorResponse(answer)) = cause.downcast_ref::<ImdsError>() {
         let status = answer.response().status().as_u16();
         let (kind, message) = match status {
-            500.. => (ErrorKind::Unavailable, "the instance metadata service fails; it may answer soon"),
+            500.. => (
+                ErrorKind::Unavailable,
+                "the instance metadata service fails; it may answer soon",
+            ),
             _ => (
                 ErrorKind::Unauthenticated,
                 "the instance metadata service gives no credentials; does the instance have a role?",

@@ -197,7 +197,11 @@ mod tests {
             assert_eq!(transport(false).way(uri).is_ok(), near, "{uri}");
             assert!(transport(true).way(uri).is_ok(), "{uri}");
         }
-        assert!(transport(false).way("https://secretsmanager.eu-central-1.amazonaws.com/").is_ok());
+        assert!(
+            transport(false)
+                .way("https://secretsmanager.eu-central-1.amazonaws.com/")
+                .is_ok()
+        );
     }
 
     #[test]

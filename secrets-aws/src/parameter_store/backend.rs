@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::config::{self, Config};
-use secrets_core::{Capabilities, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName};
+use secrets_core::{
+    Capabilities, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName,
+};
 
 use crate::call::Caller;
 use crate::error::{Asked, Failed};
 use crate::life::Login;
 use crate::parameter_store::builder::ParameterStoreBuilder;
-use crate::parameter_store::value::{selector, secret};
+use crate::parameter_store::value::{secret, selector};
 use crate::parameter_store::{batch, list};
 use crate::refusal::Refusal;
 use crate::values;
@@ -65,7 +67,10 @@ impl ParameterStoreBackend {
     pub(super) fn client(&self, login: Option<&Login>) -> (Client, config::Builder) {
         let call = Config::builder().retry_config(RetryConfig::disabled());
         let Some(login) = login else {
-            let client = self.client.get().expect("a backend without logins was given its client");
+            let client = self
+                .client
+                .get()
+                .expect("a backend without logins was given its client");
             return (client.clone(), call);
         };
         let client = self.client.get_or_init(|| {
@@ -75,7 +80,10 @@ impl ParameterStoreBackend {
             }
             Client::from_conf(config.build())
         });
-        (client.clone(), call.credentials_provider(login.credentials.clone()))
+        (
+            client.clone(),
+            call.credentials_provider(login.credentials.clone()),
+        )
     }
 
     /// One parameter by what AWS calls it, with the version or label it is asked for by.
@@ -93,7 +101,10 @@ impl ParameterStoreBackend {
                 async move { request.customize().config_override(call).send().await }
             })
             .await?;
-        Ok(secret(answer.parameter.ok_or_else(values::incomplete)?, self.max)?)
+        Ok(secret(
+            answer.parameter.ok_or_else(values::incomplete)?,
+            self.max,
+        )?)
     }
 
     async fn read_request(&self, request: &ReadRequest<'_>) -> Result<Fetched> {

@@ -18,7 +18,10 @@ type Key = (String, bool);
 type Found = HashMap<Key, Result<Secret>>;
 
 /// One result per request, in order; what is asked for twice is read once.
-pub(super) async fn read(backend: &ParameterStoreBackend, requests: &[ReadRequest<'_>]) -> Vec<Result<Fetched>> {
+pub(super) async fn read(
+    backend: &ParameterStoreBackend,
+    requests: &[ReadRequest<'_>],
+) -> Vec<Result<Fetched>> {
     let keys: Vec<Result<Key>> = requests
         .iter()
         .map(|request| Ok((selector(&backend.base, request)?, request.version.is_some())))
@@ -57,7 +60,10 @@ pub(super) async fn read(backend: &ParameterStoreBackend, requests: &[ReadReques
     }
     let result = |key: Result<Key>| match found.get(&key?) {
         Some(result) => result.clone().map(Fetched::from),
-        None => Err(Error::new(ErrorKind::Internal, "a read of many was lost; please report this")),
+        None => Err(Error::new(
+            ErrorKind::Internal,
+            "a read of many was lost; please report this",
+        )),
     };
     keys.into_iter().map(result).collect()
 }
@@ -72,8 +78,12 @@ async fn batch(backend: &ParameterStoreBackend, page: &[&Key], found: &mut Found
         let name = parameter.name().unwrap_or_default();
         let whole = format!("{name}{}", parameter.selector().unwrap_or_default());
         // A shared parameter is asked for by its ARN, and answered by that or by its name.
-        let of_arn = parameter.arn().map(|arn| format!("{arn}{}", parameter.selector().unwrap_or_default()));
-        let key = page.iter().find(|key| key.0 == whole || Some(&key.0) == of_arn.as_ref());
+        let of_arn = parameter
+            .arn()
+            .map(|arn| format!("{arn}{}", parameter.selector().unwrap_or_default()));
+        let key = page
+            .iter()
+            .find(|key| key.0 == whole || Some(&key.0) == of_arn.as_ref());
         if let Some(key) = key {
             found.insert((*key).clone(), secret(parameter, backend.max));
         }
@@ -87,7 +97,10 @@ async fn batch(backend: &ParameterStoreBackend, page: &[&Key], found: &mut Found
                 what: &absent,
                 pinned: false,
             };
-            found.insert((*key).clone(), Err(error::entry(asked, Some("ParameterNotFound"), None).error));
+            found.insert(
+                (*key).clone(),
+                Err(error::entry(asked, Some("ParameterNotFound"), None).error),
+            );
         }
     }
     false
@@ -104,7 +117,10 @@ async fn ask(backend: &ParameterStoreBackend, page: &[&Key]) -> Result<GetParame
         .caller
         .call(asked, |login| {
             let (client, call) = backend.client(login);
-            let request = client.get_parameters().set_names(Some(names.clone())).with_decryption(true);
+            let request = client
+                .get_parameters()
+                .set_names(Some(names.clone()))
+                .with_decryption(true);
             async move { request.customize().config_override(call).send().await }
         })
         .await
@@ -125,7 +141,9 @@ fn give_up(page: &[&Key], found: &mut Found, failed: &Failed) -> bool {
         return false;
     }
     for key in page {
-        found.entry((*key).clone()).or_insert_with(|| Err(failed.error.clone()));
+        found
+            .entry((*key).clone())
+            .or_insert_with(|| Err(failed.error.clone()));
     }
     false
 }

@@ -6,8 +6,8 @@ use secrets_core::Result;
 
 use crate::name::PARAMETERS;
 use crate::options::{Options, shared_options};
-use crate::refusal::Refusal;
 use crate::parameter_store::backend::{NAME, ParameterStoreBackend};
+use crate::refusal::Refusal;
 
 /// Options of a [`ParameterStoreBackend`]. What is not said here is found as AWS's own tools find it.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -16,7 +16,11 @@ pub struct ParameterStoreBuilder {
     client: Option<Client>,
 }
 
-shared_options!(ParameterStoreBuilder, base = "`/`", max_value = "64 KiB; AWS allows 8 KiB");
+shared_options!(
+    ParameterStoreBuilder,
+    base = "`/`",
+    max_value = "64 KiB; AWS allows 8 KiB"
+);
 
 impl ParameterStoreBuilder {
     pub(super) fn new(client: Option<Client>) -> Self {
@@ -39,7 +43,11 @@ impl ParameterStoreBuilder {
         let Self { options, client } = self;
         options.check()?;
         PARAMETERS.check_base(&options.base)?;
-        let (base, max, clock) = (options.base.as_str().into(), options.max_value, options.clock.clone());
+        let (base, max, clock) = (
+            options.base.as_str().into(),
+            options.max_value,
+            options.clock.clone(),
+        );
         let (caller, endpoint, client) = match client {
             None => {
                 let (caller, endpoint) = options.connect()?;

@@ -57,7 +57,11 @@ pub(super) async fn names(
             return Ok(names.into_iter().collect());
         }
     }
-    Err(Error::new(ErrorKind::InvalidData, "the list does not end; is the endpoint AWS's?").into())
+    Err(Error::new(
+        ErrorKind::InvalidData,
+        "the list does not end; is the endpoint AWS's?",
+    )
+    .into())
 }
 
 /// Asks for one parameter below the base.

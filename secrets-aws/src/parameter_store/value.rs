@@ -23,7 +23,10 @@ fn suffix(version: &Version) -> Result<&str> {
     let text = version.as_str();
     let Some(label) = text.strip_prefix("label:") else {
         // `01` and `+1` would be second spellings of `1`.
-        let number = text.parse::<u64>().ok().filter(|number| *number > 0 && number.to_string() == text);
+        let number = text
+            .parse::<u64>()
+            .ok()
+            .filter(|number| *number > 0 && number.to_string() == text);
         return number.map(|_| text).ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidName,
@@ -50,7 +53,11 @@ fn suffix(version: &Version) -> Result<&str> {
 pub(super) fn secret(mut parameter: Parameter, max: usize) -> Result<Secret> {
     let value = parameter.value.take().ok_or_else(values::incomplete)?;
     let version = (parameter.version > 0).then(|| parameter.version.to_string());
-    let mut metadata = values::metadata(version.as_deref(), parameter.last_modified_date, parameter.arn.as_deref());
+    let mut metadata = values::metadata(
+        version.as_deref(),
+        parameter.last_modified_date,
+        parameter.arn.as_deref(),
+    );
     if let Some(kind) = &parameter.r#type {
         metadata = metadata.with_attribute("type", kind.as_str());
     }
@@ -73,7 +80,18 @@ mod tests {
         assert_eq!(selector("/", &ReadRequest::new(&name)).unwrap(), "/a/b");
         assert_eq!(select("3").unwrap(), "/a/b:3");
         assert_eq!(select("label:prod").unwrap(), "/a/b:prod");
-        for bad in ["0", "01", "+1", "-1", "prod", "label:", "label:3", "label:a:b", "label:é", "label:a/b"] {
+        for bad in [
+            "0",
+            "01",
+            "+1",
+            "-1",
+            "prod",
+            "label:",
+            "label:3",
+            "label:a:b",
+            "label:é",
+            "label:a/b",
+        ] {
             assert_eq!(select(bad).unwrap_err().kind(), ErrorKind::InvalidName, "{bad}");
         }
     }

@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::{self, Config};
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
-use secrets_core::{Capabilities, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName};
+use aws_sdk_secretsmanager::config::{self, Config};
+use secrets_core::{
+    Capabilities, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName,
+};
 
 use crate::call::Caller;
 use crate::error::{Asked, Failed};
@@ -65,7 +67,10 @@ impl SecretsManagerBackend {
     pub(super) fn client(&self, login: Option<&Login>) -> (Client, config::Builder) {
         let call = Config::builder().retry_config(RetryConfig::disabled());
         let Some(login) = login else {
-            let client = self.client.get().expect("a backend without logins was given its client");
+            let client = self
+                .client
+                .get()
+                .expect("a backend without logins was given its client");
             return (client.clone(), call);
         };
         let client = self.client.get_or_init(|| {
@@ -75,7 +80,10 @@ impl SecretsManagerBackend {
             }
             Client::from_conf(config.build())
         });
-        (client.clone(), call.credentials_provider(login.credentials.clone()))
+        (
+            client.clone(),
+            call.credentials_provider(login.credentials.clone()),
+        )
     }
 
     /// One secret by what AWS calls it.

@@ -19,15 +19,27 @@ type Key<'a> = (String, Which<'a>);
 type Found<'a> = HashMap<Key<'a>, Result<Secret>>;
 
 /// One result per request, in order; what is asked for twice is read once.
-pub(super) async fn read(backend: &SecretsManagerBackend, requests: &[ReadRequest<'_>]) -> Vec<Result<Fetched>> {
+pub(super) async fn read(
+    backend: &SecretsManagerBackend,
+    requests: &[ReadRequest<'_>],
+) -> Vec<Result<Fetched>> {
     let keys: Vec<Result<Key<'_>>> = requests
         .iter()
-        .map(|request| Ok((SECRETS.id(&backend.base, request.name)?, Which::of(request.version)?)))
+        .map(|request| {
+            Ok((
+                SECRETS.id(&backend.base, request.name)?,
+                Which::of(request.version)?,
+            ))
+        })
         .collect();
     let mut latest = Vec::new();
     let mut alone = Vec::new();
     for key in keys.iter().flatten() {
-        let list = if key.1.is_pinned() { &mut alone } else { &mut latest };
+        let list = if key.1.is_pinned() {
+            &mut alone
+        } else {
+            &mut latest
+        };
         if !list.contains(&key) {
             list.push(key);
         }
@@ -43,13 +55,21 @@ pub(super) async fn read(backend: &SecretsManagerBackend, requests: &[ReadReques
         alone.extend(page.iter().filter(|key| !found.contains_key(**key)));
     }
     let reads = alone.into_iter().map(|key| {
-        let read = async move { (key.clone(), backend.read(&key.0, &key.1).await.map_err(|failed| failed.error)) };
+        let read = async move {
+            (
+                key.clone(),
+                backend.read(&key.0, &key.1).await.map_err(|failed| failed.error),
+            )
+        };
         Box::pin(read) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
     });
     found.extend(fan(reads.collect()).await);
     let result = |key: Result<Key<'_>>| match found.get(&key?) {
         Some(result) => result.clone().map(Fetched::from),
-        None => Err(Error::new(ErrorKind::Internal, "a read of many was lost; please report this")),
+        None => Err(Error::new(
+            ErrorKind::Internal,
+            "a read of many was lost; please report this",
+        )),
     };
     keys.into_iter().map(result).collect()
 }
@@ -71,7 +91,9 @@ async fn batch<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &m
             }
         }
         for failure in answer.errors.unwrap_or_default() {
-            let key = page.iter().find(|key| failure.secret_id() == Some(key.0.as_str()));
+            let key = page
+                .iter()
+                .find(|key| failure.secret_id() == Some(key.0.as_str()));
             if let Some(key) = key {
                 if let Some(error) = told(&key.0, &failure) {
                     found.insert((*key).clone(), Err(error));
@@ -100,7 +122,9 @@ async fn ask(
         .caller
         .call(asked, |login| {
             let (client, call) = backend.client(login);
-            let request = client.batch_get_secret_value().set_secret_id_list(Some(ids.clone()));
+            let request = client
+                .batch_get_secret_value()
+                .set_secret_id_list(Some(ids.clone()));
             let request = request.set_next_token(token.map(Into::into));
             async move { request.customize().config_override(call).send().await }
         })
@@ -115,12 +139,17 @@ fn give_up<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &mut F
         return;
     }
     // One name that AWS does not take must not cost the others their values.
-    let of_one = matches!(kind, ErrorKind::Disabled | ErrorKind::InvalidData | ErrorKind::NotFound);
+    let of_one = matches!(
+        kind,
+        ErrorKind::Disabled | ErrorKind::InvalidData | ErrorKind::NotFound
+    );
     if failed.answered && of_one {
         return;
     }
     for key in page {
-        found.entry((*key).clone()).or_insert_with(|| Err(failed.error.clone()));
+        found
+            .entry((*key).clone())
+            .or_insert_with(|| Err(failed.error.clone()));
     }
 }
 
@@ -158,7 +187,13 @@ mod tests {
         for id in ["a/b", arn, "arn:aws:secretsmanager:eu-central-1:1:secret:a/b"] {
             assert!(names(id, &entry()), "{id}");
         }
-        for id in ["a", "b", "a/b-AbCdEf", "arn:aws:secretsmanager:eu-central-1:1:secret:a", "arn:aws:"] {
+        for id in [
+            "a",
+            "b",
+            "a/b-AbCdEf",
+            "arn:aws:secretsmanager:eu-central-1:1:secret:a",
+            "arn:aws:",
+        ] {
             assert!(!names(id, &entry()), "{id}");
         }
     }

@@ -16,7 +16,11 @@ pub struct SecretsManagerBuilder {
     client: Option<Client>,
 }
 
-shared_options!(SecretsManagerBuilder, base = "nothing", max_value = "64 KiB, which is AWS's own limit");
+shared_options!(
+    SecretsManagerBuilder,
+    base = "nothing",
+    max_value = "64 KiB, which is AWS's own limit"
+);
 
 impl SecretsManagerBuilder {
     pub(super) fn new(client: Option<Client>) -> Self {
@@ -39,7 +43,11 @@ impl SecretsManagerBuilder {
         let Self { options, client } = self;
         options.check()?;
         SECRETS.check_base(&options.base)?;
-        let (base, max, clock) = (options.base.as_str().into(), options.max_value, options.clock.clone());
+        let (base, max, clock) = (
+            options.base.as_str().into(),
+            options.max_value,
+            options.clock.clone(),
+        );
         let (caller, endpoint, client) = match client {
             None => {
                 let (caller, endpoint) = options.connect()?;

@@ -29,7 +29,9 @@ pub(super) async fn names(
     for _ in 0..MOST_PAGES {
         let page = page(backend, &beginning, 100, token.as_deref()).await?;
         let listed = page.secret_list.unwrap_or_default();
-        let listed = listed.iter().filter_map(|secret| below(base, secret.name()?, prefix));
+        let listed = listed
+            .iter()
+            .filter_map(|secret| below(base, secret.name()?, prefix));
         names.extend(listed);
         if names.len() > MOST_NAMES {
             let message = format!("there are more than {MOST_NAMES} names; list below a prefix");
@@ -40,7 +42,11 @@ pub(super) async fn names(
             return Ok(names.into_iter().collect());
         }
     }
-    Err(Error::new(ErrorKind::InvalidData, "the list does not end; is the endpoint AWS's?").into())
+    Err(Error::new(
+        ErrorKind::InvalidData,
+        "the list does not end; is the endpoint AWS's?",
+    )
+    .into())
 }
 
 /// Asks for one name.
@@ -65,7 +71,9 @@ async fn page(
             let (client, call) = backend.client(login);
             let mut request = client.list_secrets().max_results(most);
             if !beginning.is_empty() {
-                let filter = Filter::builder().key(FilterNameStringType::Name).values(beginning);
+                let filter = Filter::builder()
+                    .key(FilterNameStringType::Name)
+                    .values(beginning);
                 request = request.filters(filter.build());
             }
             let request = request.set_next_token(token.map(Into::into));

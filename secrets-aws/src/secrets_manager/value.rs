@@ -123,13 +123,25 @@ mod tests {
 
     #[test]
     fn r1_ids_and_stages_are_told_apart_and_all_else_is_refused() {
-        let which = |text: &str| Which::of(Some(&Version::new(text).unwrap())).map(|which| format!("{which:?}"));
+        let which =
+            |text: &str| Which::of(Some(&Version::new(text).unwrap())).map(|which| format!("{which:?}"));
         let id = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(which(id).unwrap(), format!("Id({id:?})"));
         assert_eq!(which("stage:AWSPREVIOUS").unwrap(), "Stage(\"AWSPREVIOUS\")");
         let long = format!("stage:{}", "s".repeat(33));
-        assert!(which(&long).unwrap().starts_with("Stage"), "a long stage is no id");
-        for bad in ["1", "latest", "AWSCURRENT", "stage:", &"a".repeat(31), &"a".repeat(65), &"é".repeat(20)] {
+        assert!(
+            which(&long).unwrap().starts_with("Stage"),
+            "a long stage is no id"
+        );
+        for bad in [
+            "1",
+            "latest",
+            "AWSCURRENT",
+            "stage:",
+            &"a".repeat(31),
+            &"a".repeat(65),
+            &"é".repeat(20),
+        ] {
             assert_eq!(which(bad).unwrap_err().kind(), ErrorKind::InvalidName, "{bad}");
         }
     }
@@ -137,7 +149,10 @@ mod tests {
     #[test]
     fn v8_an_answer_without_a_value_is_none() {
         let none = GetSecretValueOutput::builder().name("a").build();
-        assert_eq!(secret(none.into(), 100).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(
+            secret(none.into(), 100).unwrap_err().kind(),
+            ErrorKind::InvalidData
+        );
         let empty = GetSecretValueOutput::builder().secret_string("").build();
         assert_eq!(secret(empty.into(), 100).unwrap().expose_secret(), b"");
     }

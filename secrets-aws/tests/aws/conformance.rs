@@ -33,12 +33,18 @@ mod parameter_store {
 
 mod parameter_store_through_the_manager {
     use super::*;
-    secrets_testkit::conformance!(Aws::new(Service::Parameters).managed(), without = [bytes, empty, watch]);
+    secrets_testkit::conformance!(
+        Aws::new(Service::Parameters).managed(),
+        without = [bytes, empty, watch]
+    );
 }
 
 mod parameter_store_without_batches {
     use super::*;
-    secrets_testkit::conformance!(Aws::without_batches(Service::Parameters), without = [bytes, empty, watch]);
+    secrets_testkit::conformance!(
+        Aws::without_batches(Service::Parameters),
+        without = [bytes, empty, watch]
+    );
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +176,11 @@ impl Harness for Aws {
             Service::Secrets => self.aws.delete_secret(name.as_str()),
             Service::Parameters => self.aws.delete_parameter(&format!("/{name}")),
         };
-        if deleted { Ok(()) } else { Err("there was none".into()) }
+        if deleted {
+            Ok(())
+        } else {
+            Err("there was none".into())
+        }
     }
 
     async fn inject(&self, fault: Fault, name: &SecretName) -> Outcome {
@@ -181,7 +191,9 @@ impl Harness for Aws {
                 Service::Secrets => self.aws.schedule_deletion(name.as_str()),
                 Service::Parameters => self.aws.set_kms(&format!("/{name}"), Kms::Disabled),
             },
-            Fault::Garbage => self.aws.fail(Failure::new("", 200).body(r#"{"SecretString":"half of a"#)),
+            Fault::Garbage => self
+                .aws
+                .fail(Failure::new("", 200).body(r#"{"SecretString":"half of a"#)),
             Fault::Hang => self.aws.fail(Failure::hang("")),
             Fault::Throttled => fail("ThrottlingException"),
             Fault::Unauthenticated => fail("UnrecognizedClientException"),

@@ -21,9 +21,17 @@ pub(crate) async fn read(backend: &dyn SecretBackend, text: &str) -> Result<Secr
     value(backend.get(ReadRequest::new(&name(text))).await)
 }
 
-pub(crate) async fn read_version(backend: &dyn SecretBackend, text: &str, version: &str) -> Result<Secret, Error> {
+pub(crate) async fn read_version(
+    backend: &dyn SecretBackend,
+    text: &str,
+    version: &str,
+) -> Result<Secret, Error> {
     let version = Version::new(version).unwrap();
-    value(backend.get(ReadRequest::new(&name(text)).with_version(&version)).await)
+    value(
+        backend
+            .get(ReadRequest::new(&name(text)).with_version(&version))
+            .await,
+    )
 }
 
 pub(crate) fn value(fetched: Result<Fetched>) -> Result<Secret> {
@@ -78,7 +86,8 @@ impl Scene {
     }
 
     pub(crate) fn with_key(&self, key: &(String, String)) -> SecretsManagerBuilder {
-        self.bare().credentials(&key.0, SecretString::from(key.1.clone()), None)
+        self.bare()
+            .credentials(&key.0, SecretString::from(key.1.clone()), None)
     }
 
     pub(crate) fn parameters(&self) -> ParameterStoreBuilder {
@@ -114,7 +123,11 @@ pub(crate) fn alone(test: &str, variables: impl FnOnce() -> Vec<(&'static str, S
         .envs(variables())
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
     false
 }

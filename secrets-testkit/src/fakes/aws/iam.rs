@@ -58,8 +58,18 @@ impl Iam {
     }
 
     /// A session of a role.
-    pub(super) fn session(&mut self, role: &str, name: &str, prefix: &str, ends: SystemTime) -> (String, Key) {
-        let allowed = self.roles.get(role).map(|role| role.allowed.clone()).unwrap_or_default();
+    pub(super) fn session(
+        &mut self,
+        role: &str,
+        name: &str,
+        prefix: &str,
+        ends: SystemTime,
+    ) -> (String, Key) {
+        let allowed = self
+            .roles
+            .get(role)
+            .map(|role| role.allowed.clone())
+            .unwrap_or_default();
         let role = role.rsplit('/').next().unwrap_or_default();
         let who = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}");
         let (id, _) = self.key("ASIA", prefix, who, allowed, Some(ends));
@@ -90,16 +100,33 @@ impl Iam {
     }
 
     /// Who signed a request. The signature itself is not verified.
-    pub(super) fn caller(&self, signed: Option<&Signed<'_>>, service: &str, form: Form, now: SystemTime) -> Result<&Key, Reply> {
+    pub(super) fn caller(
+        &self,
+        signed: Option<&Signed<'_>>,
+        service: &str,
+        form: Form,
+        now: SystemTime,
+    ) -> Result<&Key, Reply> {
         // The JSON services answer all of this with 400, STS with 403.
         let status = if form == Form::Json { 400 } else { 403 };
         let refuse = |code: &str, message: &str| Err(Reply::error(form, status, code, message));
-        let unknown = if form == Form::Json { "UnrecognizedClientException" } else { "InvalidClientTokenId" };
+        let unknown = if form == Form::Json {
+            "UnrecognizedClientException"
+        } else {
+            "InvalidClientTokenId"
+        };
         let invalid = "The security token included in the request is invalid.";
         let Some(signed) = signed else {
-            return refuse("MissingAuthenticationTokenException", "Missing Authentication Token");
+            return refuse(
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            );
         };
-        let mismatch = if form == Form::Json { "InvalidSignatureException" } else { "SignatureDoesNotMatch" };
+        let mismatch = if form == Form::Json {
+            "InvalidSignatureException"
+        } else {
+            "SignatureDoesNotMatch"
+        };
         if signed.service != service {
             return refuse(mismatch, "Credential should be scoped to correct service");
         }
@@ -108,7 +135,10 @@ impl Iam {
             off.is_ok_and(|off| off > SKEW)
         });
         if skewed {
-            return refuse(mismatch, "Signature expired: it is now later than the request says");
+            return refuse(
+                mismatch,
+                "Signature expired: it is now later than the request says",
+            );
         }
         let Some(key) = self.keys.get(signed.key) else {
             return refuse(unknown, invalid);
@@ -117,7 +147,11 @@ impl Iam {
             return refuse(unknown, invalid);
         }
         if key.ends.is_some_and(|ends| ends <= now) {
-            let code = if form == Form::Json { "ExpiredTokenException" } else { "ExpiredToken" };
+            let code = if form == Form::Json {
+                "ExpiredTokenException"
+            } else {
+                "ExpiredToken"
+            };
             return refuse(code, "The security token included in the request is expired");
         }
         Ok(key)

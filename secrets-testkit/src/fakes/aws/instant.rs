@@ -17,6 +17,25 @@ pub(super) fn seconds(at: SystemTime) -> f64 {
     (since(at).as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// An instant as HTTP writes it: the SDKs correct their clocks by the header `Date`.
+pub(super) fn http_date(at: SystemTime) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = since(at).as_secs();
+    let (year, month, day) = civil(seconds / 86_400);
+    let index = |number: u64| usize::try_from(number).unwrap_or(0);
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        DAYS[index(seconds / 86_400 % 7)],
+        MONTHS[index(month - 1)],
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
 /// The instant of a signature: `20300102T030405Z`.
 pub(super) fn basic(text: &str) -> Option<SystemTime> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
@@ -64,5 +83,7 @@ mod tests {
             assert_eq!(basic(&text.replace(['-', ':'], "")), Some(at));
         }
         assert_eq!(basic("yesterday"), None);
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(http_date(at), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

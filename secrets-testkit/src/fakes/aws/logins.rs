@@ -14,7 +14,12 @@ impl State {
     pub(super) fn sts(&mut self, action: &str, asked: &Asked<'_>) -> Result<Reply, Reply> {
         let form = Form::Query;
         let fields: Vec<(String, String)> = form_fields(asked.body);
-        let field = |name: &str| fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        let field = |name: &str| {
+            fields
+                .iter()
+                .find(|(other, _)| other == name)
+                .map(|(_, value)| value.as_str())
+        };
         let arn = field("RoleArn").unwrap_or_default().to_owned();
         let session = field("RoleSessionName").unwrap_or_default().to_owned();
         let denied = |message: &str| Err(Reply::error(form, 403, "AccessDenied", message));
@@ -33,7 +38,12 @@ impl State {
                     return denied("Not authorized to perform sts:AssumeRoleWithWebIdentity");
                 };
                 if !role.web_identities.iter().any(|known| known == token) {
-                    return Err(Reply::error(form, 400, "InvalidIdentityToken", "The token is not known"));
+                    return Err(Reply::error(
+                        form,
+                        400,
+                        "InvalidIdentityToken",
+                        "The token is not known",
+                    ));
                 }
             }
             _ => return Err(Reply::error(form, 400, "InvalidAction", "")),
@@ -94,7 +104,12 @@ impl State {
             return Err(Reply::error(Form::Plain, 404, "NotFound", ""));
         };
         if asked.header("authorization") != Some(token.as_str()) {
-            return Err(Reply::error(Form::Plain, 401, "Unauthorized", "the token is wrong"));
+            return Err(Reply::error(
+                Form::Plain,
+                401,
+                "Unauthorized",
+                "the token is wrong",
+            ));
         }
         let (id, key) = self.new_session(&arn, "container", asked.wall);
         let body = json!({
@@ -117,7 +132,9 @@ impl State {
         let margin = self.lifetime / 12;
         let standing = self.instance_key.clone().and_then(|id| {
             let key = self.iam.keys.get(&id)?.clone();
-            key.ends.is_some_and(|ends| now + margin < ends).then_some((id, key))
+            key.ends
+                .is_some_and(|ends| now + margin < ends)
+                .then_some((id, key))
         });
         standing.unwrap_or_else(|| {
             let (id, key) = self.new_session(arn, "instance", now);

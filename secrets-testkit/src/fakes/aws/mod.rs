@@ -44,6 +44,7 @@ use secrets_core::{Clock, SystemClock};
 
 pub use self::failure::{Call, Failure};
 use self::iam::{ACCOUNT, Role, Statement};
+use self::instant::http_date;
 pub use self::secrets::Kms;
 use self::state::{Asked, State};
 use crate::wire::{HttpServer, Issued, Request, Response, TestCa, WireProxy};
@@ -295,7 +296,11 @@ impl FakeAws {
     /// How many requests for operations whose name begins so came.
     pub fn count(&self, operation: &str) -> usize {
         let state = self.state();
-        state.calls.iter().filter(|call| call.operation.starts_with(operation)).count()
+        state
+            .calls
+            .iter()
+            .filter(|call| call.operation.starts_with(operation))
+            .count()
     }
 
     /// Forgets the requests so far.
@@ -309,7 +314,10 @@ impl FakeAws {
 
     /// The requests over TLS since it was last started, with their headers.
     pub fn requests(&self) -> Vec<Request> {
-        self.server().as_ref().map(HttpServer::requests).unwrap_or_default()
+        self.server()
+            .as_ref()
+            .map(HttpServer::requests)
+            .unwrap_or_default()
     }
 
     /// Stops listening for TLS: connections are refused, and the open ones end.
@@ -421,7 +429,11 @@ fn answer(shared: &Shared, request: &Request) -> Option<Response> {
     );
     let mut state = shared.state();
     let reply = state.handle(&asked)?;
-    Some(reply.into_response(state.calls.len()))
+    Some(
+        reply
+            .with_header("date", &http_date(asked.wall))
+            .into_response(state.calls.len()),
+    )
 }
 
 fn statements(allowed: &[(&str, &str)]) -> Vec<Statement> {
@@ -431,12 +443,16 @@ fn statements(allowed: &[(&str, &str)]) -> Vec<Statement> {
 
 impl fmt::Debug for FakeAws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeAws").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("FakeAws")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for FakeAwsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeAwsBuilder").field("region", &self.region).finish_non_exhaustive()
+        f.debug_struct("FakeAwsBuilder")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
     }
 }

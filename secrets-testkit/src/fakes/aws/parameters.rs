@@ -29,7 +29,14 @@ struct Version {
 
 impl Parameters {
     /// Writes a value; returns its number.
-    pub(super) fn put(&mut self, name: &str, kind: &'static str, region: &str, value: &str, now: SystemTime) -> usize {
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        kind: &'static str,
+        region: &str,
+        value: &str,
+        now: SystemTime,
+    ) -> usize {
         let parameter = self.0.entry(name.to_owned()).or_insert(Parameter {
             kind,
             region: region.to_owned(),
@@ -67,20 +74,32 @@ impl Parameters {
             "GetParameters" => {
                 let names = input["Names"].as_array().cloned().unwrap_or_default();
                 if !(1..=10).contains(&names.len()) {
-                    return Err(Reply::error(Form::Json, 400, "ValidationException", "Names must have 1 to 10 members"));
+                    return Err(Reply::error(
+                        Form::Json,
+                        400,
+                        "ValidationException",
+                        "Names must have 1 to 10 members",
+                    ));
                 }
                 let (mut found, mut invalid) = (Vec::new(), Vec::new());
                 for name in names.iter().filter_map(Value::as_str) {
                     match self.read(caller, "ssm:GetParameters", name, decrypt) {
                         Ok(parameter) => found.push(parameter),
-                        Err(reply) if reply.code.as_deref().is_some_and(|code| code.contains("NotFound")) => {
+                        Err(reply)
+                            if reply
+                                .code
+                                .as_deref()
+                                .is_some_and(|code| code.contains("NotFound")) =>
+                        {
                             invalid.push(name);
                         }
                         // One that may not be read has all of them refused.
                         Err(reply) => return Err(reply),
                     }
                 }
-                Ok(Reply::json(&json!({ "Parameters": found, "InvalidParameters": invalid })))
+                Ok(Reply::json(
+                    &json!({ "Parameters": found, "InvalidParameters": invalid }),
+                ))
             }
             "GetParametersByPath" => self.by_path(caller, input, decrypt),
             _ => Err(Reply::error(Form::Json, 400, "UnknownOperationException", "")),
@@ -91,8 +110,12 @@ impl Parameters {
         let fail = |code: &str| Err(Reply::error(Form::Json, 400, code, ""));
         let (name, version) = match selector.split_once(":parameter") {
             // The colons of an ARN are none of a version.
-            Some((_, rest)) if selector.starts_with("arn:") => rest.split_once(':').map_or((rest, None), |(n, v)| (n, Some(v))),
-            _ => selector.split_once(':').map_or((selector, None), |(name, version)| (name, Some(version))),
+            Some((_, rest)) if selector.starts_with("arn:") => {
+                rest.split_once(':').map_or((rest, None), |(n, v)| (n, Some(v)))
+            }
+            _ => selector
+                .split_once(':')
+                .map_or((selector, None), |(name, version)| (name, Some(version))),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "/_.-".contains(c);
         let rooted = !name.contains('/') || name.starts_with('/');
@@ -120,7 +143,8 @@ impl Parameters {
             match parameter.kms {
                 Kms::Allowed => {}
                 Kms::Denied => {
-                    let message = "The ciphertext refers to a customer master key that you are not allowed to access.";
+                    let message =
+                        "The ciphertext refers to a customer master key that you are not allowed to access.";
                     return Err(Reply::error(Form::Json, 400, "AccessDeniedException", message));
                 }
                 Kms::Disabled => return fail("InvalidKeyId"),
@@ -137,7 +161,12 @@ impl Parameters {
         let path = input["Path"].as_str().unwrap_or_default();
         let most = input["MaxResults"].as_u64().unwrap_or(10);
         if !path.starts_with('/') || !(1..=10).contains(&most) {
-            return Err(Reply::error(Form::Json, 400, "ValidationException", "Path or MaxResults"));
+            return Err(Reply::error(
+                Form::Json,
+                400,
+                "ValidationException",
+                "Path or MaxResults",
+            ));
         }
         caller.allow("ssm:GetParametersByPath", &arn("eu-central-1", path), Form::Json)?;
         let below = format!("{}/", path.trim_end_matches('/'));
@@ -146,7 +175,9 @@ impl Parameters {
             .0
             .iter()
             .filter(|(name, _)| {
-                let rest = name.strip_prefix(&below).or((path == "/").then_some(name.as_str()));
+                let rest = name
+                    .strip_prefix(&below)
+                    .or((path == "/").then_some(name.as_str()));
                 rest.is_some_and(|rest| recursive || !rest.contains('/'))
             })
             .collect();

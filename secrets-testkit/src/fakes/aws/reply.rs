@@ -78,7 +78,9 @@ impl Reply {
             reply.body.clone_from(body);
         }
         for (name, value) in &failure.headers {
-            reply.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            reply
+                .headers
+                .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             reply.headers.push((name.clone(), value.clone()));
         }
         reply
@@ -97,7 +99,9 @@ impl Reply {
             response = response.header(name, value);
         }
         let body: Body = self.body.into();
-        response.body(body).unwrap_or_else(|_| Response::new(Body::empty()))
+        response
+            .body(body)
+            .unwrap_or_else(|_| Response::new(Body::empty()))
     }
 
     fn of(status: u16, body: String, kind: &str) -> Self {

@@ -57,7 +57,10 @@ impl Secrets {
     pub(super) fn put(&mut self, name: &str, region: &str, value: Option<&[u8]>, now: SystemTime) -> String {
         self.made += 1;
         let id = format!("fa4e0000-0000-4000-8000-{:012}", self.made);
-        let arn = format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-Fa{:04}", self.made % 10_000);
+        let arn = format!(
+            "arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-Fa{:04}",
+            self.made % 10_000
+        );
         let secret = self.all.entry(name.to_owned()).or_insert(Secret {
             arn,
             versions: Vec::new(),
@@ -71,7 +74,11 @@ impl Secrets {
         if value.is_some() {
             secret.promote();
         }
-        let stages = if value.is_some() { vec!["AWSCURRENT".to_owned()] } else { Vec::new() };
+        let stages = if value.is_some() {
+            vec!["AWSCURRENT".to_owned()]
+        } else {
+            Vec::new()
+        };
         secret.versions.push(Version {
             id: id.clone(),
             value,
@@ -83,8 +90,14 @@ impl Secrets {
 
     /// Turns the latest text into bytes, as a `SecretBinary` that happens to be text.
     pub(super) fn make_binary(&mut self, name: &str) {
-        let version = self.all.get_mut(name).and_then(|secret| secret.versions.last_mut());
-        if let Some(Version { value: Some(value), .. }) = version {
+        let version = self
+            .all
+            .get_mut(name)
+            .and_then(|secret| secret.versions.last_mut());
+        if let Some(Version {
+            value: Some(value), ..
+        }) = version
+        {
             if let Stored::Text(text) = value {
                 *value = Stored::Binary(text.clone().into_bytes());
             }
@@ -135,7 +148,10 @@ impl Secrets {
         );
         caller.allow("secretsmanager:GetSecretValue", &resource, Form::Json)?;
         let Some((name, secret)) = found else {
-            return fail("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+            return fail(
+                "ResourceNotFoundException",
+                "Secrets Manager can't find the specified secret.",
+            );
         };
         if secret.deletion {
             return fail(
@@ -144,10 +160,16 @@ impl Secrets {
             );
         }
         let (wanted, version) = match (input["VersionId"].as_str(), input["VersionStage"].as_str()) {
-            (Some(id), _) => (format!("VersionId: {id}"), secret.versions.iter().find(|version| version.id == id)),
+            (Some(id), _) => (
+                format!("VersionId: {id}"),
+                secret.versions.iter().find(|version| version.id == id),
+            ),
             (None, stage) => {
                 let stage = stage.unwrap_or("AWSCURRENT");
-                let found = secret.versions.iter().find(|version| version.stages.iter().any(|other| other == stage));
+                let found = secret
+                    .versions
+                    .iter()
+                    .find(|version| version.stages.iter().any(|other| other == stage));
                 (format!("staging label: {stage}"), found)
             }
         };
@@ -187,7 +209,12 @@ impl Secrets {
             .map(|ids| ids.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
         if !(1..=20).contains(&ids.len()) {
-            return Err(Reply::error(Form::Json, 400, "InvalidParameterException", "SecretIdList must have 1 to 20 members"));
+            return Err(Reply::error(
+                Form::Json,
+                400,
+                "InvalidParameterException",
+                "SecretIdList must have 1 to 20 members",
+            ));
         }
         let from = token(input)?;
         let page = self.batch_page.unwrap_or(20);
@@ -213,16 +240,27 @@ impl Secrets {
         caller.allow("secretsmanager:ListSecrets", "*", Form::Json)?;
         let most = input["MaxResults"].as_u64().unwrap_or(100);
         if !(1..=100).contains(&most) {
-            return Err(Reply::error(Form::Json, 400, "InvalidParameterException", "MaxResults"));
+            return Err(Reply::error(
+                Form::Json,
+                400,
+                "InvalidParameterException",
+                "MaxResults",
+            ));
         }
         let filters = input["Filters"].as_array().cloned().unwrap_or_default();
         let fits = |name: &str| {
             filters.iter().all(|filter| {
                 let values = filter["Values"].as_array().cloned().unwrap_or_default();
-                values.iter().any(|value| value.as_str().is_some_and(|value| name.starts_with(value)))
+                values
+                    .iter()
+                    .any(|value| value.as_str().is_some_and(|value| name.starts_with(value)))
             })
         };
-        let names: Vec<_> = self.all.iter().filter(|(name, secret)| fits(name) && !secret.deletion).collect();
+        let names: Vec<_> = self
+            .all
+            .iter()
+            .filter(|(name, secret)| fits(name) && !secret.deletion)
+            .collect();
         let (from, most) = (token(input)?, usize::try_from(most).unwrap_or(100));
         let listed: Vec<_> = names
             .iter()
@@ -256,8 +294,13 @@ impl Secret {
 pub(super) fn token(input: &Value) -> Result<usize, Reply> {
     match input["NextToken"].as_str() {
         None => Ok(0),
-        Some(token) => token
-            .parse()
-            .map_err(|_| Reply::error(Form::Json, 400, "InvalidNextTokenException", "The NextToken value is invalid.")),
+        Some(token) => token.parse().map_err(|_| {
+            Reply::error(
+                Form::Json,
+                400,
+                "InvalidNextTokenException",
+                "The NextToken value is invalid.",
+            )
+        }),
     }
 }

@@ -39,7 +39,13 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(method: &'a str, path: &'a str, headers: &'a HeaderMap, body: &'a [u8], wall: SystemTime) -> Self {
+    pub(super) fn new(
+        method: &'a str,
+        path: &'a str,
+        headers: &'a HeaderMap,
+        body: &'a [u8],
+        wall: SystemTime,
+    ) -> Self {
         let mut asked = Self {
             method,
             path,
@@ -58,7 +64,9 @@ impl<'a> Asked<'a> {
 
     /// `AWS4-HMAC-SHA256 Credential=AKID/20300102/eu-central-1/sts/aws4_request, …`
     fn signature(&self) -> Option<Signed<'a>> {
-        let scope = self.header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
+        let scope = self
+            .header("authorization")?
+            .strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
         let mut scope = scope.split(',').next()?.split('/');
         Some(Signed {
             key: scope.next()?,
@@ -93,7 +101,11 @@ impl<'a> Asked<'a> {
             _ if self.method == "POST" => {
                 let fields = form_fields(self.body);
                 let action = fields.into_iter().find(|(name, _)| name == "Action");
-                ("sts", action.map(|(_, action)| action).unwrap_or_default(), Form::Query)
+                (
+                    "sts",
+                    action.map(|(_, action)| action).unwrap_or_default(),
+                    Form::Query,
+                )
             }
             _ => ("unknown", String::new(), Form::Plain),
         }
@@ -121,11 +133,17 @@ impl State {
     pub(super) fn handle(&mut self, asked: &Asked<'_>) -> Option<Reply> {
         let (service, operation, form) = asked.operation();
         let name = format!("{service}.{operation}");
-        let failure = self.failures.iter_mut().find_map(|failure| failure.hits(&name).then(|| failure.clone()));
+        let failure = self
+            .failures
+            .iter_mut()
+            .find_map(|failure| failure.hits(&name).then(|| failure.clone()));
         let reply = match failure {
             Some(failure) if failure.hang => None,
             Some(failure) => Some(Reply::failed(form, &failure)),
-            None => Some(self.serve(service, &operation, form, asked).unwrap_or_else(|refusal| refusal)),
+            None => Some(
+                self.serve(service, &operation, form, asked)
+                    .unwrap_or_else(|refusal| refusal),
+            ),
         };
         self.calls.push(Call {
             operation: name,
@@ -137,13 +155,21 @@ impl State {
         reply
     }
 
-    fn serve(&mut self, service: &'static str, operation: &str, form: Form, asked: &Asked<'_>) -> Result<Reply, Reply> {
+    fn serve(
+        &mut self,
+        service: &'static str,
+        operation: &str,
+        form: Form,
+        asked: &Asked<'_>,
+    ) -> Result<Reply, Reply> {
         match service {
             "sts" => self.sts(operation, asked),
             "imds" => self.imds(operation, asked),
             "container" => self.container(asked),
             "secretsmanager" | "ssm" => {
-                let caller = self.iam.caller(asked.signed.as_ref(), service, form, asked.wall)?;
+                let caller = self
+                    .iam
+                    .caller(asked.signed.as_ref(), service, form, asked.wall)?;
                 let input: Value = serde_json::from_slice(asked.body)
                     .map_err(|_| Reply::error(form, 400, "SerializationException", ""))?;
                 match service {
