@@ -196,6 +196,7 @@ fn cause(code: Option<&str>, answer: &HttpResponse) -> Cause {
 }
 
 /// The table of codes. Its rows, in words, are in the documentation of the crate.
+#[allow(clippy::too_many_lines, reason = "a table reads best in one piece")]
 fn meaning(asked: Asked<'_>, code: Option<&str>, status: u16, hints: Hints) -> (ErrorKind, String) {
     use ErrorKind as Kind;
     let Asked { action, what, pinned } = asked;

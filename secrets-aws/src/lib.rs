@@ -53,7 +53,7 @@
 //!
 //! Those given to the builder, or the first that AWS's own chain finds: variables (`AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`), the profile with its roles, a web identity (`AWS_WEB_IDENTITY_TOKEN_FILE`,
-//! `AWS_ROLE_ARN`: service accounts of EKS), the container (ECS, EKS Pod Identity), the instance (IMDSv2). Files are read again
+//! `AWS_ROLE_ARN`: service accounts of EKS), the container (ECS, EKS Pod Identity), the instance (`IMDSv2`). Files are read again
 //! at every login. Profiles that sign in through a browser or run a program are not supported.
 //!
 //! A login is made by the first read that needs one, whatever the number of readers, in a task of its own, which takes at most

@@ -75,7 +75,7 @@ fn due(lifetime: Duration, jitter: f64) -> Duration {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn login(lifetime: Option<Duration>, jitter: f64) -> Login {
         let wall = SystemTime::UNIX_EPOCH + HOUR * 24 * 365;

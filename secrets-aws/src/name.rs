@@ -1,5 +1,7 @@
 //! How the name of a secret becomes what AWS calls it.
 
+use std::fmt;
+
 use secrets_core::{Error, ErrorKind, Result, SecretName};
 
 use crate::error::config;
@@ -99,7 +101,7 @@ impl Rules {
         };
         if id.contains('/') && !id.starts_with('/') {
             return Err(self.invalid(
-                "wants a `/` before a name with a `/` in it: set a `base` that begins with one, such as the default".into(),
+                "wants a `/` before a name with a `/` in it: set a `base` that begins with one, such as the default",
             ));
         }
         if id.split('/').filter(|segment| !segment.is_empty()).count() > levels {
@@ -149,7 +151,7 @@ impl Rules {
         Ok(())
     }
 
-    fn invalid(&self, what: String) -> Error {
+    fn invalid(&self, what: impl fmt::Display) -> Error {
         Error::new(ErrorKind::InvalidName, format!("{} {what}", self.service))
     }
 }

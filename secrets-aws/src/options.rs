@@ -82,7 +82,7 @@ impl Options {
             (self.limits.request, "timeout"),
             (self.limits.login, "login_timeout"),
         ] {
-            if limit.is_zero() || limit > Duration::from_secs(3_600) {
+            if limit.is_zero() || limit > Duration::from_hours(1) {
                 return Err(config(format!(
                     "`{option}` must be above zero and at most an hour"
                 )));
@@ -258,7 +258,7 @@ macro_rules! shared_options {
                 self
             }
 
-            /// The name of the application (`application=`), such as `billing`: CloudTrail shows it in the user agent, as
+            /// The name of the application (`application=`), such as `billing`: `CloudTrail` shows it in the user agent, as
             /// `app/billing`. Letters, digits and some punctuation, no `/` and no space.
             pub fn application(mut self, application: impl Into<String>) -> Self {
                 self.options.application = Some(application.into());
@@ -380,7 +380,7 @@ macro_rules! shared_options {
                 self
             }
 
-            /// What CloudTrail calls the session of the [role](Self::role) (`session_name=`). By default `secrets-aws`.
+            /// What `CloudTrail` calls the session of the [role](Self::role) (`session_name=`). By default `secrets-aws`.
             pub fn session_name(mut self, name: impl Into<String>) -> Self {
                 self.options.session_name = Some(name.into());
                 self

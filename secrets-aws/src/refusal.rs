@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrets_core::Clock;
 
 /// How long a batch call that was refused is not tried again: policies change.
-const BOUND: Duration = Duration::from_secs(300);
+const BOUND: Duration = Duration::from_mins(5);
 
 /// Whether a batch call was refused lately.
 #[derive(Debug)]

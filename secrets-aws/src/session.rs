@@ -92,7 +92,8 @@ impl Session {
                 }
                 let now = self.0.now();
                 let waiting = state.failure.as_ref().filter(|failure| failure.until > now);
-                let waiting = waiting.map(|failure| (failure.error.clone(), failure.until - now));
+                let waiting =
+                    waiting.map(|failure| (failure.error.clone(), failure.until.checked_sub(now).unwrap()));
                 if let Some(login) = state.login.clone().filter(|login| login.usable(now)) {
                     let due = login.due.is_some_and(|due| due <= now);
                     if due && waiting.is_none() && self.0.source.renewable() {
@@ -161,7 +162,8 @@ impl Session {
         let (sender, over) = watch::channel(());
         let shared = self.0.clone();
         let task = runtime.spawn(async move {
-            shared.log_in().await;
+            // It is the SDK's, and large.
+            Box::pin(shared.log_in()).await;
             drop(sender);
         });
         state.flight = Some(Flight {

@@ -81,7 +81,7 @@ async fn batch<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &m
     for _ in 0..=page.len() {
         let answer = match ask(backend, page, token.as_deref()).await {
             Ok(answer) => answer,
-            Err(failed) => return give_up(backend, page, found, failed),
+            Err(failed) => return give_up(backend, page, found, &failed),
         };
         for entry in answer.secret_values.unwrap_or_default() {
             let entry = Entry::from(entry);
@@ -94,10 +94,10 @@ async fn batch<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &m
             let key = page
                 .iter()
                 .find(|key| failure.secret_id() == Some(key.0.as_str()));
-            if let Some(key) = key {
-                if let Some(error) = told(&key.0, &failure) {
-                    found.insert((*key).clone(), Err(error));
-                }
+            if let Some(key) = key
+                && let Some(error) = told(&key.0, &failure)
+            {
+                found.insert((*key).clone(), Err(error));
             }
         }
         token = answer.next_token.filter(|token| !token.is_empty());
@@ -132,7 +132,7 @@ async fn ask(
 }
 
 /// A call that failed as a whole: either all of the page fails with it, or it is read one by one.
-fn give_up<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &mut Found<'a>, failed: Failed) {
+fn give_up<'a>(backend: &SecretsManagerBackend, page: &[&Key<'a>], found: &mut Found<'a>, failed: &Failed) {
     let kind = failed.error.kind();
     if failed.answered && matches!(kind, ErrorKind::PermissionDenied | ErrorKind::Unsupported) {
         backend.refusal.remember(ACTION);

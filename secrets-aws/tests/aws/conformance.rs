@@ -77,7 +77,7 @@ impl Service {
 
 /// A fake of its own for each case, and the backend with a user's key.
 struct Aws {
-    aws: FakeAws,
+    fake: FakeAws,
     service: Service,
     key: (String, String),
     prefix: String,
@@ -107,7 +107,7 @@ impl Aws {
         let aws = FakeAws::builder().credential_prefix(&prefix).start().unwrap();
         Self {
             key: aws.user("kit", allowed),
-            aws,
+            fake: aws,
             service,
             prefix,
             managed: false,
@@ -142,17 +142,17 @@ impl Harness for Aws {
         let backend: Arc<dyn SecretBackend> = match self.service {
             Service::Secrets => Arc::new(
                 SecretsManagerBackend::builder()
-                    .region(self.aws.region())
-                    .endpoint(self.aws.url())
-                    .ca_pem(self.aws.ca_pem())
+                    .region(self.fake.region())
+                    .endpoint(self.fake.url())
+                    .ca_pem(self.fake.ca_pem())
                     .credentials(&self.key.0, secret, None)
                     .build()?,
             ),
             Service::Parameters => Arc::new(
                 ParameterStoreBackend::builder()
-                    .region(self.aws.region())
-                    .endpoint(self.aws.url())
-                    .ca_pem(self.aws.ca_pem())
+                    .region(self.fake.region())
+                    .endpoint(self.fake.url())
+                    .ca_pem(self.fake.ca_pem())
                     .credentials(&self.key.0, secret, None)
                     .build()?,
             ),
@@ -162,10 +162,10 @@ impl Harness for Aws {
 
     async fn create(&self, name: &SecretName, value: &[u8]) -> Outcome<Option<Version>> {
         let version = match self.service {
-            Service::Secrets => self.aws.put_secret(name.as_str(), value),
+            Service::Secrets => self.fake.put_secret(name.as_str(), value),
             Service::Parameters => {
                 let text = std::str::from_utf8(value)?;
-                self.aws.put_parameter(&format!("/{name}"), text).to_string()
+                self.fake.put_parameter(&format!("/{name}"), text).to_string()
             }
         };
         Ok(Some(Version::new(version)?))
@@ -173,8 +173,8 @@ impl Harness for Aws {
 
     async fn delete(&self, name: &SecretName) -> Outcome {
         let deleted = match self.service {
-            Service::Secrets => self.aws.delete_secret(name.as_str()),
-            Service::Parameters => self.aws.delete_parameter(&format!("/{name}")),
+            Service::Secrets => self.fake.delete_secret(name.as_str()),
+            Service::Parameters => self.fake.delete_parameter(&format!("/{name}")),
         };
         if deleted {
             Ok(())
@@ -184,34 +184,34 @@ impl Harness for Aws {
     }
 
     async fn inject(&self, fault: Fault, name: &SecretName) -> Outcome {
-        let fail = |code: &str| self.aws.fail(Failure::new("", 400).code(code));
+        let fail = |code: &str| self.fake.fail(Failure::new("", 400).code(code));
         match fault {
             Fault::Denied => fail("AccessDeniedException"),
             Fault::Disabled => match self.service {
-                Service::Secrets => self.aws.schedule_deletion(name.as_str()),
-                Service::Parameters => self.aws.set_kms(&format!("/{name}"), Kms::Disabled),
+                Service::Secrets => self.fake.schedule_deletion(name.as_str()),
+                Service::Parameters => self.fake.set_kms(&format!("/{name}"), Kms::Disabled),
             },
             Fault::Garbage => self
-                .aws
+                .fake
                 .fail(Failure::new("", 200).body(r#"{"SecretString":"half of a"#)),
-            Fault::Hang => self.aws.fail(Failure::hang("")),
+            Fault::Hang => self.fake.fail(Failure::hang("")),
             Fault::Throttled => fail("ThrottlingException"),
             Fault::Unauthenticated => fail("UnrecognizedClientException"),
-            Fault::Unreachable => self.aws.stop(),
+            Fault::Unreachable => self.fake.stop(),
             other => return Err(format!("AWS knows no {other:?}").into()),
         }
         Ok(())
     }
 
     async fn heal(&self) -> Outcome {
-        self.aws.heal();
-        self.aws.restore_all();
-        self.aws.resume()?;
+        self.fake.heal();
+        self.fake.restore_all();
+        self.fake.resume()?;
         Ok(())
     }
 
     fn requests(&self) -> Option<u64> {
-        Some(self.aws.calls().len() as u64)
+        Some(self.fake.calls().len() as u64)
     }
 }
 

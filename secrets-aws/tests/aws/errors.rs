@@ -84,6 +84,16 @@ async fn e1_every_code_has_its_kind() {
         }
         scene.aws.heal();
     }
+}
+
+#[tokio::test]
+async fn e1_a_status_speaks_where_there_is_no_code() {
+    use ErrorKind as K;
+    let scene = Scene::new();
+    let (secrets, parameters) = (
+        scene.secrets().build().unwrap(),
+        scene.parameters().build().unwrap(),
+    );
     for (status, expected) in [
         (301, K::Unavailable),
         (307, K::Unavailable),

@@ -436,7 +436,7 @@ async fn a5_expired_credentials_are_never_used_and_a_hanging_login_ends_in_time(
         scene.clock.run(kind(&backend, "a")).await,
         Err(ErrorKind::Timeout)
     );
-    assert_eq!(scene.clock.boot() - before, SECOND * 10);
+    assert_eq!(scene.clock.boot().checked_sub(before).unwrap(), SECOND * 10);
     assert_eq!(scene.aws.count("secretsmanager."), 0);
     let error = read(&backend, "a").await.unwrap_err();
     assert!(error.retry_after().is_some_and(|wait| wait <= SECOND), "{error}");
@@ -532,7 +532,7 @@ async fn wait_for(reached: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting)
+    tokio::time::timeout(Duration::from_mins(1), waiting)
         .await
         .expect("it happens");
 }

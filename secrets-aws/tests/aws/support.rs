@@ -11,7 +11,7 @@ use secrets_core::{
 use secrets_testkit::fakes::aws::FakeAws;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 pub(crate) fn name(text: &str) -> SecretName {
     SecretName::new(text).unwrap()

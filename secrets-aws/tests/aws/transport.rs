@@ -21,7 +21,7 @@ fn client(url: String, ca: &str) -> SecretsManagerBuilder {
 #[tokio::test]
 async fn e7_every_way_in_which_the_wire_breaks_has_its_kind() {
     let aws = FakeAws::start().unwrap();
-    aws.put_secret("large", &[b'x'; 60_000]);
+    aws.put_secret("large", &vec![b'x'; 60_000]);
     let key = aws.user("app", ALL);
     let proxy = aws.proxy().unwrap();
     for (fault, expected) in [

@@ -161,7 +161,7 @@ async fn v7_values_above_the_cap_are_refused() {
     let scene = Scene::new();
     scene.aws.put_secret("fits", &[b'x'; 1_000]);
     scene.aws.put_secret("over", &[b'x'; 1_001]);
-    scene.aws.put_secret("huge", &[b'x'; 1_000_000]);
+    scene.aws.put_secret("huge", &vec![b'x'; 1_000_000]);
     let backend = scene.secrets().max_value(1_000).build().unwrap();
     assert_eq!(kind(&backend, "fits").await, Ok(()));
     assert_eq!(kind(&backend, "over").await, Err(ErrorKind::InvalidData));
