@@ -11,6 +11,7 @@ use secrets_core::{Clock, Result};
 use crate::error::{self, Asked, Failed};
 use crate::life::Login;
 use crate::session::Session;
+use crate::within::within;
 
 /// Makes calls with the session's credentials, or with those of a client that the user made.
 #[derive(Debug)]
@@ -58,10 +59,9 @@ impl Caller {
         E: ProvideErrorMetadata,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        tokio::select! {
-            biased;
-            answer = sent => answer.map_err(|failure| error::failed(asked, &failure, self.clock.wall())),
-            () = self.clock.sleep(self.limit) => Err(error::timeout("AWS", Some(self.limit)).into()),
+        match within(&*self.clock, self.limit, sent).await {
+            Some(answer) => answer.map_err(|failure| error::failed(asked, &failure, self.clock.wall())),
+            None => Err(error::timeout("AWS", Some(self.limit)).into()),
         }
     }
 }

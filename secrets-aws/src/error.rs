@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use secrets_core::{Cause, Error, ErrorKind};
 
@@ -449,7 +451,8 @@ pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
         let sane = (0.0..=86_400.0 * 365.0).contains(&seconds);
         return sane.then(|| Duration::from_secs_f64(seconds.ceil()));
     }
-    let at = httpdate::parse_http_date(header).ok()?;
+    let at = DateTime::from_str(header, Format::HttpDate).ok()?;
+    let at = SystemTime::try_from(at).ok()?;
     let wait = at.duration_since(now).unwrap_or_default();
     let partial = u64::from(wait.subsec_nanos() > 0);
     Some(Duration::from_secs(wait.as_secs() + partial))

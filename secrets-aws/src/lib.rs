@@ -163,6 +163,7 @@ mod session;
 mod source;
 mod transport;
 mod values;
+mod within;
 
 #[cfg(feature = "ssm")]
 pub use parameter_store::{ParameterStoreBackend, ParameterStoreBuilder};

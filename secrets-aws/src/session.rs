@@ -18,6 +18,7 @@ use crate::error;
 use crate::life::Login;
 use crate::quiet::quietly;
 use crate::source::{Limits, Source};
+use crate::within::within;
 
 /// After credentials were replaced because they were refused, a refusal does not replace them again for this long.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -162,8 +163,7 @@ impl Session {
         let (sender, over) = watch::channel(());
         let shared = self.0.clone();
         let task = runtime.spawn(async move {
-            // It is the SDK's, and large.
-            Box::pin(shared.log_in()).await;
+            shared.log_in().await;
             drop(sender);
         });
         state.flight = Some(Flight {
@@ -192,11 +192,11 @@ impl Shared {
     async fn log_in(&self) {
         let began = self.now();
         let limit = self.limits.login;
-        let obtained = tokio::select! {
-            biased;
-            obtained = quietly(self.source.obtain()) => obtained,
-            () = self.source.clock.sleep(limit) => Err(error::timeout("the source of AWS credentials", Some(limit))),
-        };
+        // What the SDK makes of it is large.
+        let obtained = quietly(Box::pin(self.source.obtain()));
+        let obtained = within(&*self.source.clock, limit, obtained).await;
+        let obtained =
+            obtained.unwrap_or_else(|| Err(error::timeout("the source of AWS credentials", Some(limit))));
         let mut state = self.state();
         let now = self.now();
         let jitter = state.rng.f64();
