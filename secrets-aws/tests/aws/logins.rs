@@ -130,6 +130,45 @@ fn a_web_identity_gives_a_session() {
 }
 
 #[test]
+fn a8_a_web_identity_token_is_read_again_at_each_login() {
+    let aws = fake();
+    for token in ["the-first-token", "the-second-token"] {
+        aws.trust_web_identity(ROLE, token);
+    }
+    let file = std::env::temp_dir().join(format!("secrets-aws-again-{}", std::process::id()));
+    let within = alone("logins::a8_a_web_identity_token_is_read_again_at_each_login", || {
+        // The second read finds its session ended.
+        let ended = Failure::new("secretsmanager.", 400).code("ExpiredTokenException");
+        aws.fail(ended.after(1).times(1));
+        std::fs::write(&file, "the-first-token").unwrap();
+        let mut variables = to(&aws);
+        variables.extend([
+            ("AWS_ROLE_ARN", ROLE.to_owned()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap().to_owned()),
+        ]);
+        variables
+    });
+    if within {
+        let backend = secrets_aws::SecretsManagerBackend::builder().build().unwrap();
+        block_on(async {
+            assert_eq!(kind(&backend, "a").await, Ok(()));
+            std::fs::write(std::env::var("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap(), "the-second-token").unwrap();
+            assert_eq!(kind(&backend, "a").await, Ok(()));
+        });
+        return;
+    }
+    let _ = std::fs::remove_file(file);
+    let shown = |token: &str| {
+        let bodies = aws.requests();
+        let with = bodies.iter().filter(|request| {
+            String::from_utf8_lossy(request.body()).contains(&format!("WebIdentityToken={token}"))
+        });
+        with.count()
+    };
+    assert_eq!((shown("the-first-token"), shown("the-second-token")), (1, 1));
+}
+
+#[test]
 fn a_container_gives_a_session() {
     let aws = fake();
     aws.set_container_role(ROLE, "CANARY-container-token");

@@ -16,6 +16,7 @@ pub struct Failure {
     pub(super) message: String,
     pub(super) body: Option<Vec<u8>>,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) after: u32,
     pub(super) times: Option<u32>,
     pub(super) hang: bool,
 }
@@ -31,6 +32,7 @@ impl Failure {
             message: String::new(),
             body: None,
             headers: Vec::new(),
+            after: 0,
             times: None,
             hang: false,
         }
@@ -72,6 +74,13 @@ impl Failure {
         self
     }
 
+    /// Not the next few, which are answered as AWS would.
+    #[must_use]
+    pub fn after(mut self, spared: u32) -> Self {
+        self.after = spared;
+        self
+    }
+
     /// Only the next few.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -82,6 +91,10 @@ impl Failure {
     /// Whether this request is hit.
     pub(super) fn hits(&mut self, operation: &str) -> bool {
         if self.times == Some(0) || !operation.starts_with(&self.operation) {
+            return false;
+        }
+        if self.after > 0 {
+            self.after -= 1;
             return false;
         }
         self.times = self.times.map(|times| times - 1);

@@ -312,12 +312,15 @@ impl FakeAws {
         }
     }
 
-    /// The requests over TLS since it was last started, with their headers.
+    /// The requests it has read, with their headers: those over TLS since it was last started, then those over plain http.
     pub fn requests(&self) -> Vec<Request> {
-        self.server()
+        let mut requests = self
+            .server()
             .as_ref()
             .map(HttpServer::requests)
-            .unwrap_or_default()
+            .unwrap_or_default();
+        requests.extend(self.plain.requests());
+        requests
     }
 
     /// Stops listening for TLS: connections are refused, and the open ones end.
