@@ -136,23 +136,30 @@ fn a8_a_web_identity_token_is_read_again_at_each_login() {
         aws.trust_web_identity(ROLE, token);
     }
     let file = std::env::temp_dir().join(format!("secrets-aws-again-{}", std::process::id()));
-    let within = alone("logins::a8_a_web_identity_token_is_read_again_at_each_login", || {
-        // The second read finds its session ended.
-        let ended = Failure::new("secretsmanager.", 400).code("ExpiredTokenException");
-        aws.fail(ended.after(1).times(1));
-        std::fs::write(&file, "the-first-token").unwrap();
-        let mut variables = to(&aws);
-        variables.extend([
-            ("AWS_ROLE_ARN", ROLE.to_owned()),
-            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap().to_owned()),
-        ]);
-        variables
-    });
+    let within = alone(
+        "logins::a8_a_web_identity_token_is_read_again_at_each_login",
+        || {
+            // The second read finds its session ended.
+            let ended = Failure::new("secretsmanager.", 400).code("ExpiredTokenException");
+            aws.fail(ended.after(1).times(1));
+            std::fs::write(&file, "the-first-token").unwrap();
+            let mut variables = to(&aws);
+            variables.extend([
+                ("AWS_ROLE_ARN", ROLE.to_owned()),
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap().to_owned()),
+            ]);
+            variables
+        },
+    );
     if within {
         let backend = secrets_aws::SecretsManagerBackend::builder().build().unwrap();
         block_on(async {
             assert_eq!(kind(&backend, "a").await, Ok(()));
-            std::fs::write(std::env::var("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap(), "the-second-token").unwrap();
+            std::fs::write(
+                std::env::var("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap(),
+                "the-second-token",
+            )
+            .unwrap();
             assert_eq!(kind(&backend, "a").await, Ok(()));
         });
         return;
