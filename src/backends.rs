@@ -1,5 +1,11 @@
 //! Which scheme is which backend. A new one is a line in the table and a file beside this one.
 
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(any(feature = "aws", feature = "aws-ssm"))]
+mod aws_options;
+#[cfg(feature = "aws-ssm")]
+mod aws_ssm;
 #[cfg(feature = "env")]
 mod env;
 #[cfg(feature = "file")]
@@ -50,6 +56,8 @@ macro_rules! scheme {
 }
 
 pub(crate) const SCHEMES: &[Scheme] = &[
+    scheme!("aws", feature = "aws", aws::DRIVER),
+    scheme!("aws-ssm", feature = "aws-ssm", aws_ssm::DRIVER),
     scheme!("env", feature = "env", env::DRIVER),
     scheme!("file", feature = "file", file::DRIVER),
     scheme!("vault", feature = "vault", vault::DRIVER),

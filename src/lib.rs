@@ -50,6 +50,8 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `aws` | | AWS Secrets Manager: the module `aws`, the scheme `aws:` |
+//! | `aws-ssm` | | AWS Systems Manager Parameter Store: the module `aws`, the scheme `aws-ssm:` |
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
 //! | `file-watch` | | changes of files as they happen |
@@ -74,6 +76,9 @@ mod uri;
 
 pub use credentials::CREDENTIAL_PARAMETERS;
 pub use open::{backend_for, builder_for, from_env, open};
+#[cfg(any(feature = "aws", feature = "aws-ssm"))]
+#[doc(inline)]
+pub use secrets_aws as aws;
 #[doc(inline)]
 pub use secrets_core::*;
 #[cfg(feature = "env")]

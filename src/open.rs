@@ -27,6 +27,8 @@ const VARIABLE: &str = "SECRETS_URI";
 ///
 /// | URI | store | parameters |
 /// |---|---|---|
+/// | `aws://eu-central-1` | AWS Secrets Manager; without a region, as AWS's own tools find it | `base` comes before every name; `endpoint`; `role` is the ARN of a role to assume, with `external_id`, `session_name` and `sts_endpoint`; `profile`; `fips`, `dual_stack`, `allow_insecure` and `idle_connections` are `true` or `false`; `max_value` in bytes, `KiB` or `MiB`; `login_timeout` is a duration; `application` is part of the user agent |
+/// | `aws-ssm://eu-central-1` | AWS Systems Manager Parameter Store | the same; `base` is `/` unless set |
 /// | `env:` | environment variables | `prefix` comes before every variable; `allow`, repeated, names the only secrets that may be read |
 /// | `file:///run/secrets` | files below a directory; `file:secrets` is relative | `layout` is `nested` or `flat`; `extension`; `base` comes before every name; `trim` is `final_newline` or `never`; `max_size` in bytes, `KiB` or `MiB`; `poll_interval` (feature `file-watch`) is a duration; `optional_root` and `strict_permissions` are `true` or `false` |
 /// | `vault://host:8200/mount` | Vault and `OpenBao`; without a mount it is `secret` | `auth` is `approle`, `cert`, `jwt`, `kubernetes` or `token`, by default the first for which there is a credential; `auth_mount`; `kv` is `1`, `2`, `detect` or `none` for an engine that is read as it is; `namespace`; `base`; `address`, repeated, names further nodes; `allow_insecure` and `idle_connections` are `true` or `false`; `default_field`; `binary_suffix`; `max_value` in bytes, `KiB` or `MiB`; `login_timeout` is a duration; `application` is part of the user agent |

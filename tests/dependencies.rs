@@ -46,6 +46,10 @@ const SDKS: &[(&str, &[&str])] = &[
     ("vault", &["vaultrs"]),
 ];
 
+/// Features that bring an SDK, and the most external crates that they may need at run time: normal dependencies, without
+/// procedural macros and what these are made of.
+const MOST_OF_SDK: &[(&str, usize)] = &[("aws", 145), ("aws-ssm", 145)];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -161,4 +165,32 @@ fn the_workspace_has_one_set_of_tls_and_cryptography() {
         "{crates:?}"
     );
     assert_eq!(named(&crates, FOREIGN), [""; 0]);
+}
+
+#[test]
+fn an_sdk_brings_one_stack_and_not_too_many_crates() {
+    for (feature, most) in MOST_OF_SDK {
+        let mut crates = tree(&[
+            "--package",
+            "secrets",
+            "--edges",
+            "normal,no-proc-macro",
+            "--no-default-features",
+            "--features",
+            feature,
+        ]);
+        crates.retain(|name| !name.starts_with("secrets"));
+        let list = crates.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        assert!(
+            crates.len() <= *most,
+            "{feature}: {} crates: {list}",
+            crates.len()
+        );
+        assert_eq!(
+            named(&crates, &["hyper", "rustls"]),
+            ["hyper", "rustls"],
+            "{feature}: one of each"
+        );
+        assert_eq!(named(&crates, FOREIGN), [""; 0], "{feature}");
+    }
 }

@@ -1,0 +1,181 @@
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::retry::RetryConfig;
+use aws_sdk_ssm::config::{self, Config};
+use secrets_core::{
+    Capabilities, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName,
+};
+
+use crate::call::Caller;
+use crate::error::{Asked, Failed};
+use crate::life::Login;
+use crate::parameter_store::builder::ParameterStoreBuilder;
+use crate::parameter_store::value::{secret, selector};
+use crate::parameter_store::{batch, list};
+use crate::refusal::Refusal;
+use crate::values;
+
+/// What errors, statistics and traces call this backend.
+pub(crate) const NAME: &str = "aws-ssm";
+
+/// The most parameters that one `GetParameters` takes.
+pub(super) const BATCH: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+
+/// AWS Systems Manager Parameter Store as a store of secrets.
+///
+/// Nothing is contacted and nothing is spawned before the first read.
+///
+/// ```no_run
+/// use secrets_aws::ParameterStoreBackend;
+/// use secrets_core::{ReadRequest, SecretBackend, SecretName};
+///
+/// # async fn example() -> secrets_core::Result<()> {
+/// let parameters = ParameterStoreBackend::builder().region("eu-central-1").base("/prod/").build()?;
+/// let name = SecretName::new("smtp/database/password")?;
+/// let secret = parameters.get(ReadRequest::new(&name)).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ParameterStoreBackend {
+    pub(super) caller: Caller,
+    pub(super) client: OnceLock<Client>,
+    pub(super) endpoint: Option<String>,
+    pub(super) base: Box<str>,
+    pub(super) max: usize,
+    pub(super) refusal: Refusal,
+}
+
+impl ParameterStoreBackend {
+    /// A backend that finds region, credentials and endpoint as AWS's own tools do, unless told otherwise.
+    pub fn builder() -> ParameterStoreBuilder {
+        ParameterStoreBuilder::new(None)
+    }
+
+    /// A backend over a client that the application has made.
+    ///
+    /// Its region, credentials, endpoint and way to AWS are its own affair, and so is what it traces; only its retries are
+    /// switched off, as the manager retries. Credentials that AWS refuses are not replaced.
+    pub fn with_client(client: Client) -> ParameterStoreBuilder {
+        ParameterStoreBuilder::new(Some(client))
+    }
+
+    /// The client, and what each call of it says anew.
+    pub(super) fn client(&self, login: Option<&Login>) -> (Client, config::Builder) {
+        let call = Config::builder().retry_config(RetryConfig::disabled());
+        let Some(login) = login else {
+            let client = self
+                .client
+                .get()
+                .expect("a backend without logins was given its client");
+            return (client.clone(), call);
+        };
+        let client = self.client.get_or_init(|| {
+            let mut config = config::Builder::from(&login.config);
+            if let Some(endpoint) = &self.endpoint {
+                config.set_endpoint_url(Some(endpoint.clone()));
+            }
+            Client::from_conf(config.build())
+        });
+        (
+            client.clone(),
+            call.credentials_provider(login.credentials.clone()),
+        )
+    }
+
+    /// One parameter by what AWS calls it, with the version or label it is asked for by.
+    pub(super) async fn read(&self, id: &str, pinned: bool) -> Result<Secret, Failed> {
+        let asked = Asked {
+            action: "ssm:GetParameter",
+            what: id,
+            pinned,
+        };
+        let answer = self
+            .caller
+            .call(asked, |login| {
+                let (client, call) = self.client(login);
+                let request = client.get_parameter().name(id).with_decryption(true);
+                async move { request.customize().config_override(call).send().await }
+            })
+            .await?;
+        Ok(secret(
+            answer.parameter.ok_or_else(values::incomplete)?,
+            self.max,
+        )?)
+    }
+
+    async fn read_request(&self, request: &ReadRequest<'_>) -> Result<Fetched> {
+        let id = selector(&self.base, request)?;
+        let read = self.read(&id, request.version.is_some()).await;
+        Ok(read.map_err(|failed| failed.error)?.into())
+    }
+}
+
+#[async_trait]
+impl SecretBackend for ParameterStoreBackend {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+            .with_versions(true)
+            .with_list(true)
+            .with_batch(Some(BATCH))
+    }
+
+    /// # Errors
+    ///
+    /// The table in the [crate's documentation](crate#errors).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing. A login goes on for the next reader.
+    async fn get(&self, request: ReadRequest<'_>) -> Result<Fetched> {
+        let read = self.read_request(&request).await;
+        read.map_err(|error| error.with_backend(NAME).with_secret(request.name))
+    }
+
+    /// In tens through `GetParameters`. Where the caller may not use that, one by one; it is tried again after five minutes.
+    async fn get_many(&self, requests: &[ReadRequest<'_>]) -> Vec<Result<Fetched>> {
+        let results = batch::read(self, requests).await;
+        let named = results.into_iter().zip(requests).map(|(result, request)| {
+            result.map_err(|error| error.with_backend(NAME).with_secret(request.name))
+        });
+        named.collect()
+    }
+
+    /// The names below the base, ten in a call: `GetParametersByPath`, which is what policies can allow below a path. It
+    /// brings values along, those of secure strings encrypted; they are dropped.
+    async fn list(&self, prefix: Option<&SecretName>) -> Result<Vec<SecretName>> {
+        let names = list::names(self, prefix).await;
+        names.map_err(|failed| failed.error.with_backend(NAME))
+    }
+
+    /// Asks for one parameter below the base. To be refused that is to be known: many who may read may not list.
+    async fn check(&self) -> Result<()> {
+        match list::one(self).await.map_err(|failed| failed.error) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(error.with_backend(NAME)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a login on its way. Nothing was obtained that AWS would take back.
+    async fn shutdown(&self) -> Result<()> {
+        self.caller.close();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ParameterStoreBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParameterStoreBackend")
+            .field("session", &self.caller.session)
+            .field("endpoint", &self.endpoint)
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}

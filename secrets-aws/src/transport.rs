@@ -1,0 +1,221 @@
+//! The way to AWS and to whatever gives out credentials: TLS, no redirects, no proxy to this machine, bounded answers.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext};
+use aws_smithy_http_client::{Connector, ConnectorBuilder};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::Uri;
+use http_body::{Body, Frame};
+use secrets_core::{Error, ErrorKind};
+use zeroize::Zeroizing;
+
+use crate::endpoint;
+
+/// The most that a source of credentials may answer.
+const MAX_CREDENTIALS: usize = 256 * 1024;
+
+/// How many values one answer may hold.
+const MOST_VALUES: usize = 20;
+
+/// The HTTP client of every SDK client here. Cloning shares the connections.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Inner>);
+
+struct Inner {
+    /// To this machine, and to the addresses where a machine finds its own metadata.
+    direct: Connector,
+    /// To everybody else: as the variables of proxies say.
+    outward: Connector,
+    allow_insecure: bool,
+    max_value: usize,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        tls: &TlsContext,
+        idle_connections: bool,
+        allow_insecure: bool,
+        max_value: usize,
+    ) -> Self {
+        let connector = |proxy: ProxyConfig| {
+            let mut builder: ConnectorBuilder = Connector::builder().proxy_config(proxy);
+            if !idle_connections {
+                builder = builder.pool_max_idle_per_host(0);
+            }
+            builder
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(tls.clone())
+                .build()
+        };
+        Self(Arc::new(Inner {
+            direct: connector(ProxyConfig::disabled()),
+            outward: connector(ProxyConfig::from_env()),
+            allow_insecure,
+            max_value,
+        }))
+    }
+
+    /// Which way a request goes.
+    fn way(&self, uri: &str) -> Result<&Connector, Error> {
+        let uri = uri
+            .parse::<Uri>()
+            .map_err(|_| Error::new(ErrorKind::InvalidConfig, "the address of an endpoint is no URL"))?;
+        let host = uri.host().unwrap_or_default();
+        let near = endpoint::loopback(host) || endpoint::link_local(host);
+        if uri.scheme_str() != Some("https") && !near && !self.0.allow_insecure {
+            return Err(endpoint::insecure());
+        }
+        Ok(if near { &self.0.direct } else { &self.0.outward })
+    }
+
+    /// The most bytes the answer to this request may have: JSON escapes and base64 make values longer.
+    fn limit(&self, request: &HttpRequest) -> usize {
+        let one = self.0.max_value.saturating_mul(2);
+        match request.headers().get("x-amz-target").map(operation) {
+            None => MAX_CREDENTIALS,
+            Some("GetSecretValue" | "GetParameter") => one.saturating_add(64 * 1024),
+            Some(_) => one.saturating_mul(MOST_VALUES).saturating_add(256 * 1024),
+        }
+    }
+}
+
+impl HttpClient for Transport {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Transport {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let way = match self.way(request.uri()) {
+            Ok(way) => way,
+            Err(refused) => {
+                return HttpConnectorFuture::ready(Err(ConnectorError::other(refused.into(), None)));
+            }
+        };
+        let limit = self.limit(&request);
+        let answer = way.call(request);
+        HttpConnectorFuture::new(async move { whole(answer.await?, limit).await })
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+/// What follows the service in `x-amz-target`: `secretsmanager.GetSecretValue`.
+fn operation(target: &str) -> &str {
+    target.rsplit_once('.').map_or(target, |(_, operation)| operation)
+}
+
+/// The same answer with its body read to the end, into one buffer that is wiped.
+async fn whole(mut response: HttpResponse, limit: usize) -> Result<HttpResponse, ConnectorError> {
+    let too_large = || {
+        let message = format!("the answer is larger than the {limit} bytes allowed");
+        ConnectorError::other(Error::new(ErrorKind::InvalidData, message).into(), None)
+    };
+    let announced = response.headers().get("content-length");
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut whole = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(4096).min(limit)));
+    let mut body = pin!(response.take_body());
+    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(data) = frame.map_err(ConnectorError::io)?.into_data() else {
+            continue;
+        };
+        let length = whole.len() + data.len();
+        if length > limit {
+            return Err(too_large());
+        }
+        if length > whole.capacity() {
+            // A vector that grows by itself leaves its old buffer behind unwiped.
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.max(whole.capacity() * 2)));
+            larger.extend_from_slice(&whole);
+            whole = larger;
+        }
+        whole.extend_from_slice(&data);
+    }
+    *response.body_mut() = SdkBody::from_body_1_x(Whole(Some(Bytes::from_owner(whole))));
+    Ok(response)
+}
+
+/// A body in one piece that does not say so: the SDK traces the bytes of those it knows to be whole.
+struct Whole(Option<Bytes>);
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(allow_insecure: bool) -> Transport {
+        let trust = aws_smithy_http_client::tls::TrustStore::empty();
+        let tls = TlsContext::builder().with_trust_store(trust).build().unwrap();
+        Transport::new(&tls, true, allow_insecure, 65_536)
+    }
+
+    #[test]
+    fn s3_plain_http_stays_on_this_machine() {
+        for (uri, near) in [
+            ("http://127.0.0.1:4566/", true),
+            ("http://localhost/", true),
+            ("http://169.254.169.254/latest", true),
+            ("http://169.254.170.2/v2", true),
+            ("http://[fd00:ec2::254]/latest", true),
+            ("http://[::1]:8080/", true),
+            ("http://secretsmanager.eu-central-1.amazonaws.com/", false),
+            ("http://169.254.169.254.example.com/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(transport(false).way(uri).is_ok(), near, "{uri}");
+            assert!(transport(true).way(uri).is_ok(), "{uri}");
+        }
+        assert!(
+            transport(false)
+                .way("https://secretsmanager.eu-central-1.amazonaws.com/")
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn v7_an_answer_has_room_for_what_was_asked() {
+        let transport = transport(false);
+        let limit = |target: Option<&'static str>| {
+            let mut request = HttpRequest::empty();
+            if let Some(target) = target {
+                request.headers_mut().insert("x-amz-target", target);
+            }
+            transport.limit(&request)
+        };
+        assert_eq!(limit(None), MAX_CREDENTIALS);
+        assert_eq!(limit(Some("secretsmanager.GetSecretValue")), 2 * 65_536 + 65_536);
+        assert_eq!(limit(Some("AmazonSSM.GetParameters")), 40 * 65_536 + 262_144);
+    }
+}

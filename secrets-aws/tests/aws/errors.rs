@@ -1,0 +1,291 @@
+//! The table of errors, over a real socket; and that none of them shows anything.
+
+use std::fmt::Write as _;
+
+use secrets_core::{ErrorKind, ReadRequest, SecretBackend};
+use secrets_testkit::Canary;
+use secrets_testkit::fakes::aws::{Failure, FakeAws};
+
+use crate::support::{ALL, SECOND, Scene, kind, name, read};
+
+#[tokio::test]
+async fn e1_every_code_has_its_kind() {
+    use ErrorKind as K;
+    let scene = Scene::new();
+    let (secrets, parameters) = (
+        scene.secrets().build().unwrap(),
+        scene.parameters().build().unwrap(),
+    );
+    for (status, code, message, expected) in [
+        (400, "AccessDeniedException", "", K::PermissionDenied),
+        (403, "AccessDenied", "", K::PermissionDenied),
+        (400, "DecryptionFailure", "", K::Disabled),
+        (400, "ExpiredTokenException", "", K::Unauthenticated),
+        (403, "ExpiredToken", "", K::Unauthenticated),
+        (400, "IncompleteSignature", "", K::Unauthenticated),
+        (500, "InternalFailure", "", K::Unavailable),
+        (500, "InternalServerError", "", K::Unavailable),
+        (500, "InternalServiceError", "", K::Unavailable),
+        (400, "InvalidKeyId", "", K::Disabled),
+        (400, "InvalidParameterException", "", K::InvalidData),
+        (
+            400,
+            "InvalidRequestException",
+            "was marked for deletion.",
+            K::Disabled,
+        ),
+        (
+            400,
+            "InvalidRequestException",
+            "managed by another service",
+            K::InvalidData,
+        ),
+        (400, "InvalidSignatureException", "", K::Unauthenticated),
+        (400, "MissingAuthenticationTokenException", "", K::Unauthenticated),
+        (400, "ParameterNotFound", "", K::NotFound),
+        (400, "ParameterVersionNotFound", "", K::VersionNotFound),
+        (400, "RequestLimitExceeded", "", K::RateLimited),
+        (400, "ResourceNotFoundException", "", K::NotFound),
+        (404, "ResourceNotFoundException", "", K::NotFound),
+        (503, "ServiceUnavailable", "", K::Unavailable),
+        (503, "SlowDown", "", K::RateLimited),
+        (400, "Throttling", "", K::RateLimited),
+        (400, "ThrottlingException", "", K::RateLimited),
+        (429, "TooManyRequestsException", "", K::RateLimited),
+        (400, "UnknownOperationException", "", K::Unsupported),
+        (400, "UnrecognizedClientException", "", K::Unauthenticated),
+        (400, "ValidationException", "", K::InvalidData),
+        (
+            400,
+            "com.amazonaws.secretsmanager#ThrottlingException",
+            "",
+            K::RateLimited,
+        ),
+        (400, "NobodyHasHeardOfThis", "", K::InvalidData),
+        (503, "NobodyHasHeardOfThis", "", K::Unavailable),
+    ] {
+        scene
+            .aws
+            .fail(Failure::new("", status).code(code).message(message));
+        for backend in [&secrets as &dyn SecretBackend, &parameters] {
+            let error = read(backend, "a").await.unwrap_err();
+            assert_eq!(error.kind(), expected, "{status} {code}: {error}");
+            let cause = error.cause().unwrap();
+            assert_eq!(cause.status(), Some(status), "{code}");
+            assert!(
+                cause.request_id().unwrap().starts_with("fake-request-"),
+                "{cause}"
+            );
+            assert_eq!(
+                (error.backend(), error.secret()),
+                (Some(backend.name()), Some(&name("a")))
+            );
+            assert!(error.message().len() > 20, "it says what to do: {error}");
+        }
+        scene.aws.heal();
+    }
+}
+
+#[tokio::test]
+async fn e1_a_status_speaks_where_there_is_no_code() {
+    use ErrorKind as K;
+    let scene = Scene::new();
+    let (secrets, parameters) = (
+        scene.secrets().build().unwrap(),
+        scene.parameters().build().unwrap(),
+    );
+    for (status, expected) in [
+        (301, K::Unavailable),
+        (307, K::Unavailable),
+        (400, K::InvalidData),
+        (401, K::Unauthenticated),
+        (403, K::PermissionDenied),
+        (404, K::InvalidData),
+        (408, K::Timeout),
+        (413, K::InvalidData),
+        (418, K::InvalidData),
+        (429, K::RateLimited),
+        (500, K::Unavailable),
+        (502, K::Unavailable),
+        (503, K::Unavailable),
+        (504, K::Timeout),
+    ] {
+        for body in ["", "<html>a proxy's greeting</html>", "{", "[]"] {
+            scene.aws.fail(
+                Failure::new("", status)
+                    .body(body)
+                    .header("content-type", "text/html"),
+            );
+            for backend in [&secrets as &dyn SecretBackend, &parameters] {
+                assert_eq!(kind(backend, "a").await, Err(expected), "{status} {body}");
+            }
+            scene.aws.heal();
+        }
+    }
+}
+
+#[tokio::test]
+async fn e3_throttling_is_recognised_by_code_and_by_status_and_says_how_long() {
+    let scene = Scene::new();
+    let backend = scene.secrets().build().unwrap();
+    for (status, code) in [(400, Some("ThrottlingException")), (429, None)] {
+        for (header, after) in [("7", 7), ("6.2", 7), (" 3 ", 3)] {
+            let failure = Failure::new("", status).header("retry-after", header);
+            scene.aws.fail(match code {
+                Some(code) => failure.code(code),
+                None => failure,
+            });
+            let error = read(&backend, "a").await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.retry_after()),
+                (ErrorKind::RateLimited, Some(SECOND * after))
+            );
+            scene.aws.heal();
+        }
+    }
+}
+
+#[tokio::test]
+async fn v8_malformed_answers_are_never_a_value() {
+    let scene = Scene::new();
+    let (secrets, parameters) = (
+        scene.secrets().build().unwrap(),
+        scene.parameters().build().unwrap(),
+    );
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "\"x\"",
+        r#"{"SecretString":null}"#,
+        r#"{"SecretString":1}"#,
+        r#"{"SecretString":["x"]}"#,
+        r#"{"SecretString":"\ud800"}"#,
+        r#"{"SecretString":"half of a"#,
+        r#"{"SecretBinary":"no base64 !"}"#,
+        r#"{"Parameter":null}"#,
+        r#"{"Parameter":{}}"#,
+        r#"{"Parameter":{"Value":1}}"#,
+        r#"{"Parameter":{"Value":"half of a"#,
+        "<html>a proxy's greeting</html>",
+        "\u{feff}{}",
+    ] {
+        for content_type in ["application/x-amz-json-1.1", "text/html", ""] {
+            scene.aws.fail(
+                Failure::new("", 200)
+                    .body(body)
+                    .header("content-type", content_type),
+            );
+            for backend in [&secrets as &dyn SecretBackend, &parameters] {
+                assert_eq!(kind(backend, "a").await, Err(ErrorKind::InvalidData), "{body}");
+                let [one, other] = ["a", "b"].map(name);
+                for answer in backend
+                    .get_many(&[ReadRequest::new(&one), ReadRequest::new(&other)])
+                    .await
+                {
+                    assert_eq!(answer.unwrap_err().kind(), ErrorKind::InvalidData, "{body}");
+                }
+            }
+            scene.aws.heal();
+        }
+    }
+}
+
+/// Everything that can be printed of a thing and of what caused it.
+fn printed(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        write!(text, "{cause} {cause:?} {cause:#?}").unwrap();
+        source = cause.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn s1_no_error_of_any_kind_shows_a_value_or_a_key() {
+    let [value, keys] = [(); 2].map(|()| Canary::random());
+    let aws = FakeAws::builder()
+        .credential_prefix(keys.expose())
+        .start()
+        .unwrap();
+    aws.put_secret("a", value.expose().as_bytes());
+    aws.put_parameter("/a", value.expose());
+    let (id, key) = aws.user("app", ALL);
+    let build = || {
+        secrets_aws::SecretsManagerBackend::builder()
+            .region(aws.region())
+            .endpoint(aws.url())
+            .ca_pem(aws.ca_pem())
+            .credentials(&id, key.clone(), None)
+    };
+    let backend = build().build().unwrap();
+    let parameters = secrets_aws::ParameterStoreBackend::builder()
+        .region(aws.region())
+        .endpoint(aws.url())
+        .ca_pem(aws.ca_pem())
+        .credentials(&id, key.clone(), None)
+        .build()
+        .unwrap();
+    let secret = read(&backend, "a").await.unwrap();
+    assert_eq!(secret.expose_secret(), value.expose().as_bytes());
+    let absent = |text: &str| {
+        for canary in [&value, &keys] {
+            assert_eq!(canary.find_in(text), None, "{text}");
+        }
+    };
+    absent(&format!(
+        "{backend:?} {backend:#?} {parameters:?} {secret:?} {:?}",
+        build()
+    ));
+    let echo = format!("{} {key}", value.expose());
+    let bodies = [
+        echo.clone(),
+        format!(r#"{{"__type":"{echo}","message":"{echo}"}}"#),
+        format!(r#"{{"__type":"ResourceNotFoundException","message":"{echo}"}}"#),
+        format!(r#"{{"__type":"ExpiredTokenException","message":"{echo}"}}"#),
+        format!(r#"{{"SecretString":"{echo}"#),
+        format!(r#"{{"SecretString":"{echo}\ud800"}}"#),
+        format!(r#"{{"SecretBinary":"{echo}"}}"#),
+        format!(r#"{{"SecretValues":[{{"Name":"a","SecretString":"{echo}"#),
+        format!(
+            r#"{{"SecretValues":[{{"Name":"a"}}],"Errors":[{{"SecretId":"b","ErrorCode":"X","Message":"{echo}"}}]}}"#
+        ),
+        format!(r#"{{"Parameter":{{"Value":{echo}}}}}"#),
+        format!(r#"{{"Parameter":{{"Value":"{echo}","LastModifiedDate":"{echo}"}}}}"#),
+    ];
+    let [one, other] = ["a", "b"].map(name);
+    let mut seen = 0;
+    for status in [
+        200, 204, 301, 400, 401, 403, 404, 408, 413, 429, 500, 503, 504, 599,
+    ] {
+        for body in &bodies {
+            aws.fail(
+                Failure::new("", status)
+                    .body(body.clone())
+                    .header("retry-after", echo.clone()),
+            );
+            for backend in [&backend as &dyn SecretBackend, &parameters] {
+                let mut errors: Vec<_> = backend
+                    .get(ReadRequest::new(&one))
+                    .await
+                    .err()
+                    .into_iter()
+                    .collect();
+                let answers = backend
+                    .get_many(&[ReadRequest::new(&one), ReadRequest::new(&other)])
+                    .await;
+                errors.extend(answers.into_iter().filter_map(Result::err));
+                errors.extend(backend.list(None).await.err());
+                errors.extend(backend.check().await.err());
+                seen += errors.len();
+                for error in errors {
+                    absent(&printed(&error));
+                }
+            }
+            aws.heal();
+        }
+    }
+    assert!(seen > 800, "{seen}");
+}

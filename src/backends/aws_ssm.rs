@@ -1,0 +1,12 @@
+use secrets_aws::ParameterStoreBackend;
+
+use crate::backends::Driver;
+use crate::backends::aws_options::{PARAMETERS, options};
+
+pub(super) const DRIVER: Driver = Driver {
+    parameters: PARAMETERS,
+    open: |uri| {
+        let builder = options!(uri, ParameterStoreBackend::builder());
+        Ok(Box::new(builder.build()?))
+    },
+};
