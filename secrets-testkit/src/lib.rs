@@ -123,7 +123,7 @@ mod conformance;
 mod events;
 mod facts;
 mod failure;
-#[cfg(feature = "fake-vault")]
+#[cfg(any(feature = "fake-k8s", feature = "fake-vault"))]
 pub mod fakes;
 mod gate;
 mod harness;
