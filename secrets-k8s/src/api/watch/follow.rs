@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use secrets_core::{Error, ErrorKind, Result};
 
 use super::super::error;
@@ -87,6 +88,8 @@ impl Follower {
         };
         let mut dead = pin!(server.transport.clock().sleep(life + GRACE));
         if self.resume.is_none() {
+            // Whoever asked to be looked at until now is.
+            let _ = interests.fresh(&self.scope).now_or_never();
             self.compare().await?;
         }
         let mut events = Events::new(opened);
