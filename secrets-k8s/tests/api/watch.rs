@@ -52,8 +52,8 @@ async fn next_as_time_passes(watch: &mut Watch, clock: &FakeClock, longest: Dura
     }
 }
 
-/// The longest wait after a first failure.
-const BLIP: Duration = Duration::from_secs(1);
+/// The longest wait after a few failures.
+const BLIP: Duration = Duration::from_secs(8);
 
 /// Longer than anything else is waited for.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -32,6 +32,7 @@ pub(super) async fn follow(interests: Arc<Interests>, scope: Scope) {
         interests,
         scope,
         resume: None,
+        brought: false,
     };
     let mut failures = 0;
     loop {
@@ -45,7 +46,8 @@ pub(super) async fn follow(interests: Arc<Interests>, scope: Scope) {
             }
             _ if lived => failures = 0,
             _ => {
-                failures += 1;
+                // What brought something is no failure in a row, but not to be repeated at once either.
+                failures = if follower.brought { 1 } else { failures + 1 };
                 follower.sleep(wait(failures)).await;
             }
         }
@@ -63,11 +65,14 @@ struct Follower {
     scope: Scope,
     /// Up to where everything has been seen; `None` when something may have been missed.
     resume: Option<String>,
+    /// The last connection brought an event.
+    brought: bool,
 }
 
 impl Follower {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> Result<()> {
+        self.brought = false;
         let interests = self.interests.clone();
         let server = &interests.inner.server;
         // Those that began together do not end together.
@@ -98,7 +103,10 @@ impl Follower {
                 biased;
                 event = events.next() => match event? {
                     None => return Ok(()),
-                    Some(event) => self.heard(event).await?,
+                    Some(event) => {
+                        self.heard(event).await?;
+                        self.brought = true;
+                    }
                 },
                 () = interests.fresh(&self.scope) => {
                     let looked = self.look_at_fresh().await;
