@@ -6,13 +6,13 @@ use secrets_file::watch::{Ledger, State};
 /// What a read says about a secret; nothing where reading again may well succeed.
 pub(crate) fn of(ledger: &Ledger, read: &Result<Secret>) -> Option<State> {
     match read {
-        Ok(secret) => of_value(ledger, secret),
+        Ok(secret) => Some(of_value(ledger, secret)),
         Err(error) => of_error(error),
     }
 }
 
-pub(crate) fn of_value(ledger: &Ledger, secret: &Secret) -> Option<State> {
-    Some(ledger.state_of([secret.expose_secret()]))
+pub(crate) fn of_value(ledger: &Ledger, secret: &Secret) -> State {
+    ledger.state_of([secret.expose_secret()])
 }
 
 pub(crate) fn of_error(error: &Error) -> Option<State> {

@@ -52,8 +52,14 @@ fn a_uri_reads_a_mounted_secret() {
     std::fs::write(volume.join("password"), "correct horse").unwrap();
     for uri in [
         format!("k8s://{}", root.path().display()),
-        format!("k8s://{}?volume=smtp-database&poll_interval=1s&ttl=60s", volume.display()),
-        format!("k8s:///nowhere?optional_root=true,k8s://{}?max_value=64KiB", root.path().display()),
+        format!(
+            "k8s://{}?volume=smtp-database&poll_interval=1s&ttl=60s",
+            volume.display()
+        ),
+        format!(
+            "k8s:///nowhere?optional_root=true,k8s://{}?max_value=64KiB",
+            root.path().display()
+        ),
     ] {
         let (read, said) = program(&uri, &[]);
         assert!(read, "{uri}: {said}");
@@ -82,15 +88,24 @@ fn a_uri_reads_a_secret_through_the_api() {
     let at = config.to_str().unwrap();
     for (uri, variables) in [
         ("k8s-api:?context=app".to_owned(), vec![("KUBECONFIG", at)]),
-        ("k8s-api://app?config=kubeconfig&context=app&base=billing-".to_owned(), vec![("KUBECONFIG", at)]),
-        (format!("k8s-api://app?kubeconfig={at}&context=app&ttl=60s&idle_connections=false"), vec![]),
+        (
+            "k8s-api://app?config=kubeconfig&context=app&base=billing-".to_owned(),
+            vec![("KUBECONFIG", at)],
+        ),
+        (
+            format!("k8s-api://app?kubeconfig={at}&context=app&ttl=60s&idle_connections=false"),
+            vec![],
+        ),
     ] {
         let (read, said) = program(&uri, &variables);
         // The whole Secret has another name with a base.
         assert!(read, "{uri}: {said}");
     }
     let (read, said) = program("k8s-api:", &[("KUBECONFIG", at)]);
-    assert!(!read && said.contains("not authenticated") && !said.contains("other-token"), "{said}");
+    assert!(
+        !read && said.contains("not authenticated") && !said.contains("other-token"),
+        "{said}"
+    );
     let (read, said) = program("k8s-api://other?context=app", &[("KUBECONFIG", at)]);
     assert!(!read && said.contains("permission denied"), "{said}");
     let (read, said) = program("k8s-api:?config=in_cluster", &[]);

@@ -79,26 +79,37 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Config {
+    InCluster,
+    Kubeconfig,
+}
+
 /// Address and credentials come from where the tools of Kubernetes look for them; the URI says where that is, or else the
 /// first that is there is taken.
 fn source(uri: &mut Uri<'_>) -> Result<(K8sApiBuilder, Option<String>)> {
-    let mut builder = match uri.take("config") {
+    let config = uri.take("config");
+    let config = config.map(|config| {
+        config.choice(&[
+            ("in_cluster", Config::InCluster),
+            ("kubeconfig", Config::Kubeconfig),
+        ])
+    });
+    let mut builder = match config.transpose()? {
         None => K8sApiBackend::builder(),
-        Some(config) => match config.choice(&[("in_cluster", true), ("kubeconfig", false)])? {
-            true => {
-                for other in ["kubeconfig", "context"] {
-                    if let Some(other) = uri.take(other) {
-                        return Err(invalid(format!(
-                            "the parameter `{}` (byte {}) contradicts `config=in_cluster`; leave one of them out",
-                            other.name(),
-                            other.at()
-                        )));
-                    }
+        Some(Config::Kubeconfig) => K8sApiBackend::kubeconfig(),
+        Some(Config::InCluster) => {
+            for other in ["kubeconfig", "context"] {
+                if let Some(other) = uri.take(other) {
+                    return Err(invalid(format!(
+                        "the parameter `{}` (byte {}) contradicts `config=in_cluster`; leave one of them out",
+                        other.name(),
+                        other.at()
+                    )));
                 }
-                K8sApiBackend::in_cluster()
             }
-            false => K8sApiBackend::kubeconfig(),
-        },
+            K8sApiBackend::in_cluster()
+        }
     };
     let kubeconfig = uri.take("kubeconfig").map(Value::text);
     if let Some(path) = &kubeconfig {

@@ -120,7 +120,7 @@ impl K8sApiBackend {
     fn note(&self, name: &SecretName, answer: &Result<Fetched>) {
         let ledger = &self.inner.ledger;
         let state = match answer {
-            Ok(Fetched::Value(secret)) => crate::state::of_value(ledger, secret),
+            Ok(Fetched::Value(secret)) => Some(crate::state::of_value(ledger, secret)),
             Err(error) => crate::state::of_error(error),
             // What is still the same was noted when it was served.
             Ok(_) => None,

@@ -35,12 +35,12 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn add(&mut self, index: usize, key: Option<String>, request: &ReadRequest<'_>) {
         let known = request.known.and_then(|known| known.version()).cloned();
-        self.known = match self.keys.is_empty() {
-            true => known,
-            false => self
-                .known
+        self.known = if self.keys.is_empty() {
+            known
+        } else {
+            self.known
                 .take()
-                .filter(|version| known.as_ref() == Some(version)),
+                .filter(|version| known.as_ref() == Some(version))
         };
         self.keys.push((index, key));
     }

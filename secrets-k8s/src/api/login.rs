@@ -220,19 +220,18 @@ fn read(path: &std::path::Path) -> Result<HeaderValue> {
 
 /// Has kube put its header on a request that goes nowhere.
 async fn ask(held: &mut Held, from: &Config) -> Result<Option<HeaderValue>> {
-    let layer = match &held.layer {
-        Some(layer) => layer.clone(),
-        None => {
-            let from = from.clone();
-            let made = blocking(move || from.auth_layer().map_err(|_| failed())).await?;
-            let Some(made) = made else {
-                return Err(Error::new(
-                    ErrorKind::Unauthenticated,
-                    "the plugin of the kubeconfig brings no token; client certificates of plugins are not supported",
-                ));
-            };
-            held.layer.insert(Arc::new(made)).clone()
-        }
+    let layer = if let Some(layer) = &held.layer {
+        layer.clone()
+    } else {
+        let from = from.clone();
+        let made = blocking(move || from.auth_layer().map_err(|_| failed())).await?;
+        let made = made.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unauthenticated,
+                "the plugin of the kubeconfig brings no token; client certificates of plugins are not supported",
+            )
+        })?;
+        held.layer.insert(Arc::new(made)).clone()
     };
     shown(&layer).await
 }

@@ -70,19 +70,16 @@ impl Object<'_> {
     ///
     /// `NotFound` when there is no such key; `InvalidData` when a value is not base64, or larger than allowed.
     pub(super) fn secret(&self, key: Option<&str>, values: &Values) -> Result<Secret> {
-        let secret = match key {
-            Some(key) => {
-                let found = self.data_as(Pick { key, values })?.flatten();
-                let bytes = found.ok_or_else(|| {
-                    let message = format!("the Secret has no key `{key}`");
-                    Error::new(ErrorKind::NotFound, message)
-                })?;
-                Secret::new(bytes?)
-            }
-            None => {
-                let fields = self.data_as(All { values })?;
-                values.whole(fields.unwrap_or_else(|| Ok(Vec::new()))?)
-            }
+        let secret = if let Some(key) = key {
+            let found = self.data_as(Pick { key, values })?.flatten();
+            let bytes = found.ok_or_else(|| {
+                let message = format!("the Secret has no key `{key}`");
+                Error::new(ErrorKind::NotFound, message)
+            })?;
+            Secret::new(bytes?)
+        } else {
+            let fields = self.data_as(All { values })?;
+            values.whole(fields.unwrap_or_else(|| Ok(Vec::new()))?)
         };
         Ok(secret.with_metadata(self.described()))
     }

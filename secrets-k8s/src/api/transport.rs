@@ -232,7 +232,9 @@ impl Buffer {
 /// `None` for bytes that no header can hold.
 pub(super) fn secret_header(parts: &[&[u8]]) -> Option<HeaderValue> {
     let mut whole = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
-    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    for part in parts {
+        whole.extend_from_slice(part);
+    }
     let header = HeaderValue::from_maybe_shared(Bytes::from_owner(whole));
     let mut header = header.ok()?;
     header.set_sensitive(true);

@@ -43,7 +43,12 @@ async fn e2_absent_denied_and_unknown_are_three_things() {
     assert_eq!(kind(&reader, "absent/k").await, Err(ErrorKind::NotFound));
     let denied = read(&reader, "other/k").await.unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
-    assert!(denied.message().contains("`get` on the Secret `other` in namespace `app`"), "{denied}");
+    assert!(
+        denied
+            .message()
+            .contains("`get` on the Secret `other` in namespace `app`"),
+        "{denied}"
+    );
     assert_eq!(denied.cause().unwrap().to_string(), "code Forbidden, status 403");
     let unlisted = reader.list(None).await.unwrap_err();
     assert_eq!(unlisted.kind(), ErrorKind::PermissionDenied);
@@ -51,10 +56,16 @@ async fn e2_absent_denied_and_unknown_are_three_things() {
     reader.check().await.unwrap();
     cluster.user("nobody", []);
     let nobody = builder(&cluster, "nobody").build().unwrap();
-    assert_eq!(nobody.check().await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(
+        nobody.check().await.unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
     let unknown = builder(&cluster, "unknown").build().unwrap();
     assert_eq!(kind(&unknown, "smtp/k").await, Err(ErrorKind::Unauthenticated));
-    assert_eq!(unknown.check().await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    assert_eq!(
+        unknown.check().await.unwrap_err().kind(),
+        ErrorKind::Unauthenticated
+    );
 }
 
 #[tokio::test]
@@ -79,15 +90,29 @@ async fn j7_d5_each_secret_is_asked_for_once_and_not_at_all_when_its_version_is_
         .collect();
     assert_eq!(
         told,
-        ["3", "2", "invalid name", "not found", "1", "not found", r#"{"x":"1","y":"2"}"#]
+        [
+            "3",
+            "2",
+            "invalid name",
+            "not found",
+            "1",
+            "not found",
+            r#"{"x":"1","y":"2"}"#
+        ]
     );
     assert_eq!(cluster.calls().len(), 3, "a, b and c: {:?}", cluster.calls());
 
     let known = read(&backend, "a/x").await.unwrap();
     let again = ReadRequest::new(&names[4]).with_known(known.metadata());
     let before = cluster.calls().len();
-    assert!(matches!(backend.get(again).await.unwrap(), Fetched::Unchanged { .. }));
-    assert!(cluster.calls()[before..].iter().all(|call| call.partial), "no value was moved");
+    assert!(matches!(
+        backend.get(again).await.unwrap(),
+        Fetched::Unchanged { .. }
+    ));
+    assert!(
+        cluster.calls()[before..].iter().all(|call| call.partial),
+        "no value was moved"
+    );
     cluster.put("app", "a", &[("x", b"new")]);
     assert!(matches!(backend.get(again).await.unwrap(), Fetched::Value(_)));
     cluster.delete("app", "a");
@@ -112,14 +137,21 @@ async fn several_secrets_come_by_a_list_only_with_labels_or_on_request() {
         (plain("reader"), 200, "one read each"),
         (plain("reader").label_selector("app=billing"), 4, "four pages"),
         (plain("reader").list_namespace(true), 4, "four pages"),
-        (plain("getter").label_selector("app=billing"), 201, "a refused list, and one read each"),
+        (
+            plain("getter").label_selector("app=billing"),
+            201,
+            "a refused list, and one read each",
+        ),
     ] {
         let backend = builder.build().unwrap();
         let before = cluster.calls().len();
         for (read, name) in backend.get_many(&requests).await.into_iter().zip(&names) {
             match read.unwrap() {
                 Fetched::Value(secret) => {
-                    assert_eq!(secret.expose_str().unwrap(), name.as_str().trim_end_matches("/k").replace('/', "-"));
+                    assert_eq!(
+                        secret.expose_str().unwrap(),
+                        name.as_str().trim_end_matches("/k").replace('/', "-")
+                    );
                 }
                 other => panic!("{other:?}"),
             }
@@ -128,7 +160,10 @@ async fn several_secrets_come_by_a_list_only_with_labels_or_on_request() {
     }
     // What the labels do not find is read by its name; and after a refusal nothing is listed for a while.
     for (token, lists) in [("reader", 2), ("getter", 1)] {
-        let backend = builder(&cluster, token).label_selector("app=billing").build().unwrap();
+        let backend = builder(&cluster, token)
+            .label_selector("app=billing")
+            .build()
+            .unwrap();
         let four = ["s/000/k", "s/001/k", "unlabelled/k", "absent/k"].map(name);
         let requests = four.each_ref().map(ReadRequest::new);
         let before = cluster.count("labelSelector=");
@@ -155,7 +190,12 @@ async fn n4_n5_names_are_listed_page_by_page_in_one_namespace() {
     let backend = admin(&cluster).build().unwrap();
     assert_eq!(
         list(&backend, Some("smtp")).await,
-        ["smtp/database/password", "smtp/database/tls.crt", "smtp/password", "smtp/tls.crt"]
+        [
+            "smtp/database/password",
+            "smtp/database/tls.crt",
+            "smtp/password",
+            "smtp/tls.crt"
+        ]
     );
     assert_eq!(list(&backend, Some("smtp-database")).await.len(), 2);
     assert_eq!(list(&backend, Some("z")).await.len(), 100);
@@ -164,17 +204,25 @@ async fn n4_n5_names_are_listed_page_by_page_in_one_namespace() {
     cluster.fail(Failure::new("continue=", 410).times(1));
     assert_eq!(list(&backend, None).await.len(), 106);
     cluster.fail(Failure::new("continue=", 410));
-    assert_eq!(backend.list(None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        backend.list(None).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
 }
 
 #[tokio::test]
 async fn l2_load_all_reads_a_whole_secret() {
     let cluster = FakeK8s::start().unwrap();
     cluster.put("app", "smtp", &[("user", b"mailer"), ("password", b"hunter2")]);
-    let manager = SecretManager::builder(admin(&cluster).build().unwrap()).build().unwrap();
-    let loader = ConfigSecretLoader::new(&manager, "smtp");
-    let loaded: std::collections::BTreeMap<String, String> = loader.load_all().await.unwrap();
-    assert_eq!(loaded["user"], "mailer");
-    assert_eq!(manager.get("smtp#password").await.unwrap().expose_secret(), b"hunter2");
-    assert_eq!(loader.load("password").await.unwrap().expose_secret(), b"hunter2");
+    let manager = SecretManager::builder(admin(&cluster).build().unwrap())
+        .build()
+        .unwrap();
+    let config = ConfigSecretLoader::new(&manager, "smtp");
+    let smtp: std::collections::BTreeMap<String, String> = config.load_all().await.unwrap();
+    assert_eq!(smtp["user"], "mailer");
+    assert_eq!(
+        manager.get("smtp#password").await.unwrap().expose_secret(),
+        b"hunter2"
+    );
+    assert_eq!(config.load("password").await.unwrap().expose_secret(), b"hunter2");
 }

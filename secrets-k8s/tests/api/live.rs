@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use base64ct::Encoding as _;
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 use secrets_core::{
     ConfigSecretLoader, ErrorKind, Fetched, ReadRequest, SecretBackend, SecretManager, SecretName, Version,
 };
 use secrets_k8s::{K8sApiBackend, K8sApiBuilder};
 use secrets_testkit::{Facts, Harness, Outcome, async_trait, cases};
+use serde_json::{Value, json};
 
 use crate::conformance::{facts, place};
 use crate::support::{Watch, kind, name, read, text};
@@ -43,7 +43,9 @@ impl Cluster {
     }
 
     fn backend(kubeconfig: &Path) -> K8sApiBuilder {
-        K8sApiBackend::kubeconfig().kubeconfig(kubeconfig).namespace("app")
+        K8sApiBackend::kubeconfig()
+            .kubeconfig(kubeconfig)
+            .namespace("app")
     }
 
     /// The administrator, past the backend.
@@ -53,7 +55,11 @@ impl Cluster {
         let roots = config.root_cert.iter().flatten();
         let roots = roots.map(|der| reqwest::Certificate::from_der(der).unwrap());
         Admin {
-            client: reqwest::Client::builder().no_proxy().tls_certs_only(roots).build().unwrap(),
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only(roots)
+                .build()
+                .unwrap(),
             secrets: format!("{}api/v1/namespaces/app/secrets", config.cluster_url),
             token: config.auth_info.token.unwrap().expose_secret().to_owned(),
         }
@@ -70,7 +76,10 @@ impl Admin {
     async fn call(&self, method: &str, path: &str, of_type: &str, body: &Value) -> Outcome<(u16, Value)> {
         let method = reqwest::Method::from_bytes(method.as_bytes())?;
         let request = self.client.request(method, format!("{}{path}", self.secrets));
-        let request = request.bearer_auth(&self.token).header("content-type", of_type).body(body.to_string());
+        let request = request
+            .bearer_auth(&self.token)
+            .header("content-type", of_type)
+            .body(body.to_string());
         let response = request.timeout(Duration::from_secs(10)).send().await?;
         let status = response.status().as_u16();
         Ok((status, serde_json::from_slice(&response.bytes().await?)?))
@@ -83,7 +92,14 @@ impl Admin {
             "metadata": { "name": secret, "labels": { "secrets-test": "yes" } },
             "data": { key: value },
         });
-        let patched = self.call("PATCH", &format!("/{secret}"), "application/merge-patch+json", &object).await?;
+        let patched = self
+            .call(
+                "PATCH",
+                &format!("/{secret}"),
+                "application/merge-patch+json",
+                &object,
+            )
+            .await?;
         match patched {
             (200, patched) => Ok(patched),
             (404, _) => {
@@ -99,7 +115,10 @@ impl Admin {
     }
 
     async fn delete(&self, secret: &str) -> Outcome {
-        match self.call("DELETE", &format!("/{secret}"), "application/json", &json!({})).await? {
+        match self
+            .call("DELETE", &format!("/{secret}"), "application/json", &json!({}))
+            .await?
+        {
             (200, _) => Ok(()),
             (status, told) => Err(format!("{status} {told}").into()),
         }
@@ -194,19 +213,37 @@ async fn real_e1_a_token_that_nobody_knows_is_unauthenticated() {
     let cluster = Cluster::found();
     let backend = Cluster::backend(&cluster.bad_token).build().unwrap();
     assert_eq!(kind(&backend, "a/b").await, Err(ErrorKind::Unauthenticated));
-    assert_eq!(backend.list(None).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
-    assert_eq!(backend.check().await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    assert_eq!(
+        backend.list(None).await.unwrap_err().kind(),
+        ErrorKind::Unauthenticated
+    );
+    assert_eq!(
+        backend.check().await.unwrap_err().kind(),
+        ErrorKind::Unauthenticated
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs a real API server: SECRETS_TEST_KUBECONFIG_READER"]
 async fn real_e2_another_namespace_is_permission_denied() {
     let cluster = Cluster::found();
-    let backend = Cluster::backend(&cluster.reader).namespace("kube-system").build().unwrap();
+    let backend = Cluster::backend(&cluster.reader)
+        .namespace("kube-system")
+        .build()
+        .unwrap();
     assert_eq!(kind(&backend, "a/b").await, Err(ErrorKind::PermissionDenied));
-    assert_eq!(backend.list(None).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
-    assert_eq!(backend.check().await.unwrap_err().kind(), ErrorKind::PermissionDenied);
-    let admin = Cluster::backend(&cluster.admin).namespace("no-such-namespace").build().unwrap();
+    assert_eq!(
+        backend.list(None).await.unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
+    assert_eq!(
+        backend.check().await.unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
+    let admin = Cluster::backend(&cluster.admin)
+        .namespace("no-such-namespace")
+        .build()
+        .unwrap();
     assert_eq!(kind(&admin, "a/b").await, Err(ErrorKind::NotFound));
 }
 
@@ -224,13 +261,16 @@ async fn real_j6_l2_a_whole_secret_and_a_version_that_is_known() {
     let key = name(&format!("{secret}/user"));
     let known = read(&backend, key.as_str()).await.unwrap();
     let again = ReadRequest::new(&key).with_known(known.metadata());
-    assert!(matches!(backend.get(again).await.unwrap(), Fetched::Unchanged { .. }));
+    assert!(matches!(
+        backend.get(again).await.unwrap(),
+        Fetched::Unchanged { .. }
+    ));
     admin.put(&secret, "user", Some(b"other")).await.unwrap();
     assert!(matches!(backend.get(again).await.unwrap(), Fetched::Value(_)));
     let manager = SecretManager::builder(backend).build().unwrap();
-    let loader = ConfigSecretLoader::new(&manager, &secret);
-    let loaded: std::collections::BTreeMap<String, String> = loader.load_all().await.unwrap();
-    assert_eq!(loaded["user"], "other");
+    let config = ConfigSecretLoader::new(&manager, &secret);
+    let smtp: std::collections::BTreeMap<String, String> = config.load_all().await.unwrap();
+    assert_eq!(smtp["user"], "other");
     admin.delete(&secret).await.unwrap();
 }
 
@@ -243,21 +283,118 @@ async fn real_v7_lists_come_in_pages_that_fit() {
     let mut expected = Vec::new();
     // More than a page of them, and more bytes than a page may have.
     for number in 0..70 {
-        let value = if number < 12 { vec![b'x'; 700_000] } else { vec![b'x'] };
-        admin.put(&format!("{prefix}-{number:02}"), "k", Some(&value)).await.unwrap();
+        let value = if number < 12 {
+            vec![b'x'; 700_000]
+        } else {
+            vec![b'x']
+        };
+        admin
+            .put(&format!("{prefix}-{number:02}"), "k", Some(&value))
+            .await
+            .unwrap();
         expected.push(format!("{prefix}/{number:02}/k"));
     }
     let backend = Cluster::backend(&cluster.reader).build().unwrap();
     let mut listed = backend.list(Some(&name(&prefix))).await.unwrap();
     listed.sort();
-    assert_eq!(listed.iter().map(SecretName::as_str).collect::<Vec<_>>(), expected);
-    let by_list = Cluster::backend(&cluster.reader).list_namespace(true).build().unwrap();
+    assert_eq!(
+        listed.iter().map(SecretName::as_str).collect::<Vec<_>>(),
+        expected
+    );
+    let by_list = Cluster::backend(&cluster.reader)
+        .list_namespace(true)
+        .build()
+        .unwrap();
     let requests: Vec<_> = listed.iter().map(ReadRequest::new).collect();
     for read in by_list.get_many(&requests[..60]).await {
         assert!(matches!(read.unwrap(), Fetched::Value(_)));
     }
     for number in 0..70 {
         admin.delete(&format!("{prefix}-{number:02}")).await.unwrap();
+    }
+}
+
+/// Makes what a manifest says, unless it is there already.
+async fn apply(admin: &Admin, manifest: &str) {
+    let api = admin.secrets.trim_end_matches("api/v1/namespaces/app/secrets");
+    for object in manifest.split("---\n") {
+        let path = if object.contains("kind: RoleBinding") {
+            "apis/rbac.authorization.k8s.io/v1/namespaces/app/rolebindings"
+        } else if object.contains("kind: Role") {
+            "apis/rbac.authorization.k8s.io/v1/namespaces/app/roles"
+        } else {
+            "api/v1/namespaces/app/serviceaccounts"
+        };
+        let request = admin
+            .client
+            .post(format!("{api}{path}"))
+            .bearer_auth(&admin.token);
+        let request = request
+            .header("content-type", "application/yaml")
+            .body(object.to_owned());
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        assert!(
+            matches!(status, 201 | 409),
+            "{status} {}",
+            response.text().await.unwrap()
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real API server: SECRETS_TEST_KUBECONFIG"]
+async fn real_least_privilege_the_manifests_allow_what_they_say() {
+    let cluster = Cluster::found();
+    let admin = cluster.admin();
+    for (number, (manifest, lists, watches)) in [
+        (include_str!("../../manifests/get.yaml"), false, false),
+        (include_str!("../../manifests/watch.yaml"), false, true),
+        (include_str!("../../manifests/list.yaml"), true, false),
+        (include_str!("../../manifests/labels.yaml"), true, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (secret, account) = (unique("rbac"), unique("account"));
+        admin.put(&secret, "k", Some(b"1")).await.unwrap();
+        let manifest = manifest
+            .replace("smtp-database", &secret)
+            .replace("billing", &account);
+        apply(&admin, &manifest).await;
+        let read_config = kube::config::Kubeconfig::read_from(&cluster.admin).unwrap();
+        let mut config = kube::Config::try_from(read_config).unwrap();
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:app:{account}"));
+        config.auth_info.impersonate_groups = Some(vec!["system:authenticated".to_owned()]);
+        let builder = K8sApiBackend::with_config(config)
+            .namespace("app")
+            .poll_interval(Duration::from_secs(1));
+        let builder = if number == 3 {
+            builder.label_selector("secrets-test=yes")
+        } else {
+            builder
+        };
+        let backend = builder.build().unwrap();
+        let key = format!("{secret}/k");
+        // The API server learns of new roles a moment later.
+        let allowed = tokio::time::timeout(Duration::from_secs(30), async {
+            while kind(&backend, &key).await.is_err() || backend.check().await.is_err() {}
+        });
+        allowed.await.expect("the role allows reading");
+        assert_eq!(backend.list(None).await.is_ok(), lists, "{manifest}");
+        let other = kind(&backend, "some-other/k").await;
+        let hidden = if lists {
+            ErrorKind::NotFound
+        } else {
+            ErrorKind::PermissionDenied
+        };
+        assert_eq!(other, Err(hidden), "{manifest}");
+        // With `watch` it is heard, without it is polled.
+        let mut watch = Watch::new(&backend, &[&key]);
+        admin.put(&secret, "k", Some(b"2")).await.unwrap();
+        assert_eq!(watch.next().await, key, "watched: {watches}");
+        admin.delete(&secret).await.unwrap();
+        assert_eq!(watch.next().await, key);
     }
 }
 
@@ -270,7 +407,8 @@ struct Own {
 
 impl Own {
     fn start() -> Self {
-        let tool = std::env::var_os("SECRETS_TEST_SERVERS").expect("SECRETS_TEST_SERVERS: the directory of `up`");
+        let tool =
+            std::env::var_os("SECRETS_TEST_SERVERS").expect("SECRETS_TEST_SERVERS: the directory of `up`");
         let tool = PathBuf::from(tool);
         let run = tempfile::tempdir().unwrap();
         let cluster = Cluster {
@@ -307,7 +445,13 @@ impl Own {
     /// A write that the API server has finished, retried while it starts.
     async fn write(&self, secret: &str, value: &str) {
         let limit = tokio::time::timeout(Duration::from_secs(60), async {
-            while self.cluster.admin().put(secret, "k", Some(value.as_bytes())).await.is_err() {
+            while self
+                .cluster
+                .admin()
+                .put(secret, "k", Some(value.as_bytes()))
+                .await
+                .is_err()
+            {
                 tokio::task::yield_now().await;
             }
         });
@@ -367,7 +511,10 @@ async fn real_w4_a_watch_survives_outages_of_every_kind() {
         // etcd is frozen: nothing can be read or written, and the watch stands still.
         own.signal("etcd", "-STOP");
         let hung = kind(&backend, "smtp/k").await.unwrap_err();
-        assert!(matches!(hung, ErrorKind::Timeout | ErrorKind::Unavailable), "{hung}");
+        assert!(
+            matches!(hung, ErrorKind::Timeout | ErrorKind::Unavailable),
+            "{hung}"
+        );
         own.signal("etcd", "-CONT");
         own.write("smtp", "5").await;
         assert_eq!(watch.next().await, "smtp/k");
@@ -394,7 +541,10 @@ async fn real_a8_a_rotated_token_is_read_again() {
     let (old, rest) = line.split_once(',').unwrap();
     let file = own.run.path().join("token");
     std::fs::write(&file, old).unwrap();
-    let backend = Cluster::backend(&own.cluster.reader).token_file(&file).build().unwrap();
+    let backend = Cluster::backend(&own.cluster.reader)
+        .token_file(&file)
+        .build()
+        .unwrap();
     assert_eq!(text(&backend, "smtp/k").await, "1");
     let mut watch = Watch::new(&backend, &["smtp/k"]);
     own.write("smtp", "2").await;
@@ -407,7 +557,11 @@ async fn real_a8_a_rotated_token_is_read_again() {
     own.up();
     assert_eq!(kind(&backend, "smtp/k").await, Err(ErrorKind::Unauthenticated));
     std::fs::write(&file, new).unwrap();
-    assert_eq!(text(&backend, "smtp/k").await, "2", "after a 401 the token is read again");
+    assert_eq!(
+        text(&backend, "smtp/k").await,
+        "2",
+        "after a 401 the token is read again"
+    );
     own.write("smtp", "3").await;
     assert_eq!(watch.next().await, "smtp/k");
 }

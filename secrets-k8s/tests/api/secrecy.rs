@@ -41,14 +41,18 @@ async fn s1_no_answer_makes_an_error_show_a_value_or_a_token() {
     let echo = format!("{} {} {encoded}", value.expose(), token.expose());
     let bodies = [
         echo.clone(),
-        format!(r#"{{"kind":"Status","reason":"{echo}","message":"{echo}","details":{{"name":"{echo}","kind":"{echo}"}},"code":7}}"#),
+        format!(
+            r#"{{"kind":"Status","reason":"{echo}","message":"{echo}","details":{{"name":"{echo}","kind":"{echo}"}},"code":7}}"#
+        ),
         format!(r#"{{"metadata":{{"name":"{echo}","resourceVersion":"{echo}"}},"data":{{"k":"{encoded}"#),
         format!(r#"{{"metadata":{{"name":"smtp"}},"data":{{"k":"{echo}","{echo}":1}}}}"#),
         format!(r#"{{"metadata":{{"name":"smtp"}},"data":"{echo}","type":["{echo}"]}}"#),
         format!(r#"{{"{echo}":1,"items":[{{"{echo}":{echo}}}]}}"#),
     ];
     let mut kinds = Vec::new();
-    for status in [200, 204, 302, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 429, 500, 503, 504, 599] {
+    for status in [
+        200, 204, 302, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 429, 500, 503, 504, 599,
+    ] {
         for body in &bodies {
             cluster.fail(
                 Failure::new("/", status)

@@ -34,14 +34,46 @@ async fn e7_a_broken_wire_ends_in_the_right_kind() {
     let patient = through(Duration::from_secs(30));
     let hasty = through(Duration::from_millis(200));
     for (fault, backend, kinds) in [
-        (WireFault::CloseAfter(40), &patient, [ErrorKind::Unavailable, ErrorKind::InvalidData]),
-        (WireFault::CloseAfter(300), &patient, [ErrorKind::Unavailable, ErrorKind::InvalidData]),
-        (WireFault::ResetAfter(300), &patient, [ErrorKind::Unavailable, ErrorKind::Unavailable]),
-        (WireFault::Endless, &patient, [ErrorKind::InvalidData, ErrorKind::InvalidData]),
-        (WireFault::Garbage, &patient, [ErrorKind::Unavailable, ErrorKind::Unavailable]),
-        (WireFault::GarbageBody, &patient, [ErrorKind::InvalidData, ErrorKind::InvalidData]),
-        (WireFault::Refuse, &patient, [ErrorKind::Unavailable, ErrorKind::Unavailable]),
-        (WireFault::NoAnswer, &hasty, [ErrorKind::Timeout, ErrorKind::Timeout]),
+        (
+            WireFault::CloseAfter(40),
+            &patient,
+            [ErrorKind::Unavailable, ErrorKind::InvalidData],
+        ),
+        (
+            WireFault::CloseAfter(300),
+            &patient,
+            [ErrorKind::Unavailable, ErrorKind::InvalidData],
+        ),
+        (
+            WireFault::ResetAfter(300),
+            &patient,
+            [ErrorKind::Unavailable, ErrorKind::Unavailable],
+        ),
+        (
+            WireFault::Endless,
+            &patient,
+            [ErrorKind::InvalidData, ErrorKind::InvalidData],
+        ),
+        (
+            WireFault::Garbage,
+            &patient,
+            [ErrorKind::Unavailable, ErrorKind::Unavailable],
+        ),
+        (
+            WireFault::GarbageBody,
+            &patient,
+            [ErrorKind::InvalidData, ErrorKind::InvalidData],
+        ),
+        (
+            WireFault::Refuse,
+            &patient,
+            [ErrorKind::Unavailable, ErrorKind::Unavailable],
+        ),
+        (
+            WireFault::NoAnswer,
+            &hasty,
+            [ErrorKind::Timeout, ErrorKind::Timeout],
+        ),
         (WireFault::Hang, &hasty, [ErrorKind::Timeout, ErrorKind::Timeout]),
     ] {
         proxy.set(fault.clone());
@@ -64,13 +96,21 @@ async fn s3_an_untrusted_or_wrong_certificate_is_refused() {
             .build()
             .unwrap()
     };
-    let error = read(&made(&stranger, cluster.address()), "smtp/k").await.unwrap_err();
+    let error = read(&made(&stranger, cluster.address()), "smtp/k")
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.cause().unwrap().code(), Some("tls"));
     let other_name = cluster.address().replace("localhost", "[::1]");
     assert!(read(&made(cluster.ca(), other_name), "smtp/k").await.is_err());
-    assert_eq!(cluster.calls().len(), 0, "nothing was asked before the certificate was checked");
-    let refused = K8sApiBackend::server("http://api.example.com").namespace("app").build();
+    assert_eq!(
+        cluster.calls().len(),
+        0,
+        "nothing was asked before the certificate was checked"
+    );
+    let refused = K8sApiBackend::server("http://api.example.com")
+        .namespace("app")
+        .build();
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidConfig);
 }
 
@@ -100,8 +140,14 @@ async fn s3_a_cluster_whose_authority_is_replaced_is_trusted_anew() {
 #[tokio::test]
 async fn s4_redirects_are_not_followed() {
     let (cluster, other) = (cluster(), cluster());
-    cluster.fail(Failure::new("/secrets", 307).location(format!("{}/api/v1/namespaces/app/secrets/smtp", other.address())));
-    assert_eq!(kind(&admin(&cluster).build().unwrap(), "smtp/k").await, Err(ErrorKind::Unavailable));
+    cluster.fail(
+        Failure::new("/secrets", 307)
+            .location(format!("{}/api/v1/namespaces/app/secrets/smtp", other.address())),
+    );
+    assert_eq!(
+        kind(&admin(&cluster).build().unwrap(), "smtp/k").await,
+        Err(ErrorKind::Unavailable)
+    );
     assert_eq!(other.calls().len(), 0);
 }
 
@@ -117,7 +163,10 @@ async fn v7_a_value_above_the_cap_is_refused_before_it_is_there() {
     let error = read(&small, "huge/k").await.unwrap_err();
     assert_eq!(error.cause().unwrap().code(), Some("too-large"));
     let whole = admin(&cluster).max_value(1_000_000).build().unwrap();
-    assert_eq!(read(&whole, "huge/k").await.unwrap().expose_secret().len(), 1_000_000);
+    assert_eq!(
+        read(&whole, "huge/k").await.unwrap().expose_secret().len(),
+        1_000_000
+    );
 }
 
 #[tokio::test]
@@ -141,7 +190,10 @@ async fn e3_retry_after_of_header_and_status_are_passed_on() {
 async fn e1_what_is_not_the_api_server_is_said_to_be_none() {
     let cluster = cluster();
     cluster.fail(Failure::new("/", 404).body("<html>not here</html>"));
-    assert_eq!(kind(&admin(&cluster).build().unwrap(), "smtp/k").await, Err(ErrorKind::InvalidConfig));
+    assert_eq!(
+        kind(&admin(&cluster).build().unwrap(), "smtp/k").await,
+        Err(ErrorKind::InvalidConfig)
+    );
 }
 
 #[tokio::test]
@@ -170,7 +222,10 @@ async fn a3_a8_a_token_file_is_read_again_after_a_401_and_every_minute() {
     for read in futures_util::future::join_all(reads).await {
         read.unwrap();
     }
-    assert!(cluster.calls().len() - before <= 16, "each is repeated once at the most");
+    assert!(
+        cluster.calls().len() - before <= 16,
+        "each is repeated once at the most"
+    );
     // With nothing new in the file there is nothing to repeat.
     cluster.forget_user("two");
     let before = cluster.calls().len();
@@ -231,7 +286,12 @@ async fn a3_a4_a_plugin_is_asked_again_after_a_401_and_not_all_the_time() {
         .clock(clock.clone())
         .build()
         .unwrap();
-    let calls = || std::fs::read_to_string(directory.path().join("token.calls")).unwrap().lines().count();
+    let calls = || {
+        std::fs::read_to_string(directory.path().join("token.calls"))
+            .unwrap()
+            .lines()
+            .count()
+    };
     for _ in 0..3 {
         assert_eq!(text(&backend, "smtp/k").await, "value");
     }
@@ -270,7 +330,10 @@ fn e1_wrong_options_name_themselves() {
         (builder().token("a\nb").build(), "token"),
         (builder().application("a\nb").build(), "application"),
         (K8sApiBackend::server("hunter2").build(), "address"),
-        (K8sApiBackend::kubeconfig().kubeconfig("/nonexistent").build(), "/nonexistent"),
+        (
+            K8sApiBackend::kubeconfig().kubeconfig("/nonexistent").build(),
+            "/nonexistent",
+        ),
     ] {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);

@@ -34,6 +34,9 @@ async fn watched(backend: &secrets_k8s::K8sApiBackend) -> Watch {
     Watch::new(backend, &["smtp/k", "quiet/k"])
 }
 
+/// What happens to a watch.
+type Trouble = (&'static str, fn(&FakeK8s));
+
 /// The next event, letting time pass whenever nothing else is waited for than the end of a wait of at most `longest`.
 async fn next_as_time_passes(watch: &mut Watch, clock: &FakeClock, longest: Duration) -> String {
     let pass = async {
@@ -70,20 +73,32 @@ async fn w1_w2_a_change_is_seen_and_the_same_value_is_not() {
         cluster.put("app", "smtp", &[("k", b"2")]);
         let mut watch = Watch::new(backend, &["smtp/k", "smtp", "quiet/k", "late/k"]);
         let both_names = BTreeSet::from(["smtp".to_owned(), "smtp/k".to_owned()]);
-        assert_eq!(BTreeSet::from([watch.next().await, watch.next().await]), both_names);
+        assert_eq!(
+            BTreeSet::from([watch.next().await, watch.next().await]),
+            both_names
+        );
         for value in [b"3", b"4"] {
             for secret in ["smtp", "quiet"] {
                 cluster.touch("app", secret);
             }
             cluster.put_key("app", "quiet", "other", value);
             cluster.put("app", "smtp", &[("k", value)]);
-            assert_eq!(BTreeSet::from([watch.next().await, watch.next().await]), both_names);
+            assert_eq!(
+                BTreeSet::from([watch.next().await, watch.next().await]),
+                both_names
+            );
             assert_eq!(text(backend, "smtp/k").await.as_bytes(), value);
         }
         // What was read as absent comes into being.
         cluster.put("app", "late", &[("k", b"here")]);
         assert_eq!(watch.next().await, "late/k");
-        assert!(cluster.calls().iter().filter(|call| call.line.contains(WATCH)).all(|call| call.partial));
+        assert!(
+            cluster
+                .calls()
+                .iter()
+                .filter(|call| call.line.contains(WATCH))
+                .all(|call| call.partial)
+        );
     }
 }
 
@@ -118,7 +133,6 @@ async fn w4_a_watch_that_ends_or_breaks_is_continued_where_it_was() {
         let mut watch = watched(backend).await;
         cluster.put("app", "smtp", &[("k", b"2")]);
         assert_eq!(watch.next().await, "smtp/k");
-        type Trouble = (&'static str, fn(&FakeK8s));
         let troubles: [Trouble; 3] = [
             ("ended", FakeK8s::end_watches),
             ("broken", FakeK8s::break_watches),
@@ -133,7 +147,14 @@ async fn w4_a_watch_that_ends_or_breaks_is_continued_where_it_was() {
             assert_eq!(event.await, "smtp/k", "{what}");
             assert!(cluster.watches() > before, "{what}");
         }
-        let resumed = cluster.calls().iter().rev().find(|call| call.line.contains(WATCH)).unwrap().line.clone();
+        let resumed = cluster
+            .calls()
+            .iter()
+            .rev()
+            .find(|call| call.line.contains(WATCH))
+            .unwrap()
+            .line
+            .clone();
         assert!(!resumed.ends_with("resourceVersion="), "{resumed}");
     }
 }
@@ -183,7 +204,13 @@ async fn w4_a_silent_connection_is_left_at_its_idle_limit() {
     // The watch lasts a hundred seconds at the most, and ten more are waited.
     let before = cluster.watches();
     clock.advance(Duration::from_secs(89));
-    watch.meanwhile(async { for _ in 0..1_000 { tokio::task::yield_now().await; } }).await;
+    watch
+        .meanwhile(async {
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     assert_eq!(cluster.watches(), before);
     clock.advance(Duration::from_secs(22));
     assert_eq!(watch.next().await, "smtp/k");
@@ -193,7 +220,11 @@ async fn w4_a_silent_connection_is_left_at_its_idle_limit() {
 #[tokio::test]
 async fn w5_a_failed_comparison_does_not_swallow_the_change() {
     let (cluster, clock) = (cluster(), FakeClock::new());
-    let backend = admin(&cluster).clock(clock.clone()).timeout(HOUR).build().unwrap();
+    let backend = admin(&cluster)
+        .clock(clock.clone())
+        .timeout(HOUR)
+        .build()
+        .unwrap();
     read(&backend, "smtp/k").await.unwrap();
     let mut watch = Watch::new(&backend, &["smtp/k"]);
     watch.meanwhile(cluster.wait_for_watches(1)).await;
@@ -259,10 +290,18 @@ async fn w6_a_slow_consumer_gets_one_event_and_the_latest_value() {
     for backend in both(&cluster, &clock) {
         let mut watch = watched(&backend).await;
         for number in 0..200 {
-            cluster.put("app", "smtp", &[("k", format!("{number} {}", cluster.calls().len()).as_bytes())]);
+            cluster.put(
+                "app",
+                "smtp",
+                &[("k", format!("{number} {}", cluster.calls().len()).as_bytes())],
+            );
         }
         assert_eq!(watch.next().await, "smtp/k");
-        cluster.put("app", "quiet", &[("k", format!("{}", cluster.calls().len()).as_bytes())]);
+        cluster.put(
+            "app",
+            "quiet",
+            &[("k", format!("{}", cluster.calls().len()).as_bytes())],
+        );
         // Whatever of the 200 is still on its way is the same value.
         assert_eq!(watch.next().await, "quiet/k");
     }

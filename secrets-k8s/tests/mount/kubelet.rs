@@ -42,7 +42,7 @@ impl Kubelet {
         let data = keys
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.to_vec()));
-        self.swap(secret, data.collect());
+        self.swap(secret, &data.collect());
     }
 
     pub(crate) fn put_key(&self, secret: &str, key: &str, value: &[u8]) {
@@ -54,7 +54,7 @@ impl Kubelet {
             .cloned()
             .unwrap_or_default();
         data.insert(key.to_owned(), value.to_vec());
-        self.swap(secret, data);
+        self.swap(secret, &data);
     }
 
     pub(crate) fn remove_key(&self, secret: &str, key: &str) {
@@ -66,16 +66,16 @@ impl Kubelet {
             .cloned()
             .unwrap_or_default();
         data.remove(key);
-        self.swap(secret, data);
+        self.swap(secret, &data);
     }
 
-    fn swap(&self, secret: &str, data: Data) {
+    fn swap(&self, secret: &str, data: &Data) {
         let volume = self.at(secret);
         fs::create_dir_all(&volume).unwrap();
         let old = fs::read_link(volume.join("..data")).ok();
         let new = format!("..2026_11_24.{}", self.swaps.fetch_add(1, Ordering::Relaxed));
         fs::create_dir(volume.join(&new)).unwrap();
-        for (key, value) in &data {
+        for (key, value) in data {
             let file = volume.join(&new).join(key);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, value).unwrap();
@@ -87,7 +87,7 @@ impl Kubelet {
                 .map(|key| key.split('/').next().unwrap().to_owned())
                 .collect()
         };
-        for entry in visible(&data) {
+        for entry in visible(data) {
             let _ = symlink(Path::new("..data").join(&entry), volume.join(&entry));
         }
         let before = self
@@ -96,7 +96,7 @@ impl Kubelet {
             .unwrap()
             .insert(secret.to_owned(), data.clone());
         for stale in visible(&before.unwrap_or_default()) {
-            if !visible(&data).contains(&stale) {
+            if !visible(data).contains(&stale) {
                 fs::remove_file(volume.join(stale)).unwrap();
             }
         }

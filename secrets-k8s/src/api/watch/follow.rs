@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use secrets_core::{Error, ErrorKind, Result};
+use secrets_core::{Cause, Error, ErrorKind, Result};
 
 use super::super::error;
 use super::super::list;
@@ -83,7 +83,7 @@ impl Follower {
         let opened = match server.watch(&self.scope, self.resume.as_deref(), life).await {
             Ok(opened) => opened,
             Err(error) => {
-                let status = error.cause().and_then(|cause| cause.status());
+                let status = error.cause().and_then(Cause::status);
                 // Too old, or a version that this server does not know: after a restore, for instance.
                 if matches!(status, Some(400 | 410 | 504)) {
                     self.resume = None;
@@ -126,7 +126,7 @@ impl Follower {
             Event::Bookmark { version } => version,
             Event::Failed { status } => {
                 let message = "the API server has ended the watch";
-                let cause = secrets_core::Cause::new().with_status(status);
+                let cause = Cause::new().with_status(status);
                 if status != 410 && status != 400 {
                     self.resume = missed;
                 }
@@ -136,8 +136,7 @@ impl Follower {
                 if matches!(self.scope, Scope::Labelled(_)) {
                     self.interests.cover_one(&secret);
                 }
-                let known = self.interests.version(&secret);
-                if known.is_some_and(|known| known.as_deref() != Some(version.as_str())) {
+                if self.interests.is_news(&secret, &version) {
                     self.interests.look(&secret).await?;
                 }
                 version

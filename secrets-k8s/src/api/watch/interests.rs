@@ -108,10 +108,11 @@ impl Interests {
         versions.collect()
     }
 
-    /// The version that the Secret was last looked at; `None` when it is of no interest.
-    pub(super) fn version(&self, secret: &str) -> Option<Option<String>> {
+    /// Whether the Secret is of interest, and was last looked at in another version.
+    pub(super) fn is_news(&self, secret: &str, version: &str) -> bool {
         let table = self.table();
-        table.secrets.get(secret).map(|interest| interest.version.clone())
+        let interest = table.secrets.get(secret);
+        interest.is_some_and(|interest| interest.version.as_deref() != Some(version))
     }
 
     /// Whether the watch by labels sees this Secret.
@@ -205,12 +206,12 @@ impl Interests {
         };
         interest.version = Some(version);
         for ((name, _), now) in names.iter().zip(states) {
-            let (Some(named), Some(now)) = (interest.names.get_mut(name), now) else {
+            let (Some(entry), Some(now)) = (interest.names.get_mut(name), now) else {
                 continue;
             };
             // What was served before anybody looked counts: it may have changed since.
-            let before = named.state.or_else(|| ledger.served(name));
-            named.state = Some(now);
+            let before = entry.state.or_else(|| ledger.served(name));
+            entry.state = Some(now);
             if before.is_some_and(|before| before != now) {
                 self.ready.add(name.clone());
             }

@@ -141,9 +141,10 @@ pub(super) fn list(store: &Store, asked: &Asked) -> Response {
             break;
         }
     }
-    let (kind, of) = match asked.partial {
-        true => ("PartialObjectMetadataList", "meta.k8s.io/v1"),
-        false => ("SecretList", "v1"),
+    let (kind, of) = if asked.partial {
+        ("PartialObjectMetadataList", "meta.k8s.io/v1")
+    } else {
+        ("SecretList", "v1")
     };
     json_response(
         200,
