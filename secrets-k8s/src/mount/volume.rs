@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use secrets_core::{Error, ErrorKind, Field, Metadata, Result, Secret, SecretName};
 use secrets_file::beneath::{Content, EntryKind, Problem, Root};
 
-use crate::naming::{Naming, Place};
+use crate::naming::Naming;
 use crate::values::Values;
 
 /// What the kubelet swaps: <https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go>.
@@ -45,7 +45,9 @@ impl Volumes {
         read.unwrap_or_else(|error| vec![Err(error); keys.len()])
     }
 
-    pub(super) fn read_place(&self, root: Option<&Root>, place: &Place) -> Result<Secret> {
+    /// Reads one name beneath a root that is open.
+    #[cfg(feature = "watch")]
+    pub(super) fn read_place(&self, root: Option<&Root>, place: &crate::naming::Place) -> Result<Secret> {
         let mut read = self.read_beneath(root, &place.secret, std::slice::from_ref(&place.key))?;
         read.pop()
             .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "nothing was read")))
