@@ -1,6 +1,6 @@
 //! Kubernetes Secrets as backends of `secrets`: mounted volumes, and the API.
 //!
-//! | | [`K8sBackend`] | [`K8sApiBackend`](https://docs.rs/secrets-k8s) (feature `api`) |
+//! | | [`K8sBackend`] | `K8sApiBackend` (feature `api`) |
 //! |---|---|---|
 //! | reads | volumes that the kubelet mounts | the API server |
 //! | needs | a volume in the pod's manifest | a role that allows `get` |
@@ -75,7 +75,7 @@
 //! - Permission bits are not held against a file: the kubelet chose them (`defaultMode`).
 //!
 //! With the feature `watch` changes are heard as they happen (inotify on Linux), and looked for every
-//! [10 seconds](K8sBackendBuilder::poll_interval) where they are not. Contents are compared: a swap that leaves a value as it
+//! 10 seconds (`poll_interval`) where they are not. Contents are compared: a swap that leaves a value as it
 //! was is no event.
 //!
 //! ## Failures of mounts
@@ -93,9 +93,7 @@
 //!
 //! # With External Secrets Operator, or the Secrets Store CSI driver
 //!
-//! Both put what another store holds where these backends read: see
-#![cfg_attr(feature = "api", doc = "[`operators`].")]
-#![cfg_attr(not(feature = "api"), doc = "`docs/operators.md` of this crate.")]
+//! Both put what another store holds where these backends read: see [`operators`].
 //!
 //! # Features
 //!
