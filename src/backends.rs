@@ -10,6 +10,10 @@ mod aws_ssm;
 mod env;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "k8s")]
+mod k8s;
+#[cfg(feature = "k8s-api")]
+mod k8s_api;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -60,6 +64,8 @@ pub(crate) const SCHEMES: &[Scheme] = &[
     scheme!("aws-ssm", feature = "aws-ssm", aws_ssm::DRIVER),
     scheme!("env", feature = "env", env::DRIVER),
     scheme!("file", feature = "file", file::DRIVER),
+    scheme!("k8s", feature = "k8s", k8s::DRIVER),
+    scheme!("k8s-api", feature = "k8s-api", k8s_api::DRIVER),
     scheme!("vault", feature = "vault", vault::DRIVER),
     scheme!("vault+http", feature = "vault", vault::PLAIN_DRIVER),
 ];

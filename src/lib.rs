@@ -55,6 +55,9 @@
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
 //! | `file-watch` | | changes of files as they happen |
+//! | `k8s` | | Kubernetes Secrets mounted as volumes: the module `k8s`, the scheme `k8s:`; no SDK |
+//! | `k8s-api` | | Kubernetes Secrets through the API server: the scheme `k8s-api:`. [A version of Kubernetes](k8s#the-version-of-kubernetes) has to be chosen once in a build |
+//! | `k8s-openapi-earliest` | | chooses that version, for applications that have no other Kubernetes crate; not part of `full` |
 //! | `vault` | | `HashiCorp` Vault and `OpenBao`: the module `vault`, the scheme `vault:` |
 //! | `full` | | every backend |
 //! | `tracing` | yes | spans and events on everything but a cache hit; never a value |
@@ -87,6 +90,9 @@ pub use secrets_env as env;
 #[cfg(feature = "file")]
 #[doc(inline)]
 pub use secrets_file as file;
+#[cfg(feature = "k8s")]
+#[doc(inline)]
+pub use secrets_k8s as k8s;
 #[cfg(feature = "vault")]
 #[doc(inline)]
 pub use secrets_vault as vault;

@@ -43,6 +43,7 @@ const SDKS: &[(&str, &[&str])] = &[
     ("aws-ssm", &["aws-config", "aws-sdk-ssm"]),
     ("azure", &["azure_core", "azure_security_keyvault_secrets"]),
     ("k8s-api", &["kube"]),
+    ("k8s-openapi-earliest", &["kube"]),
     ("vault", &["vaultrs"]),
 ];
 

@@ -85,6 +85,17 @@ impl Root {
         self.0.open_dir(path.as_ref()).map(Self)
     }
 
+    /// Whether `path` leads, at this moment, to the directory that `other` is: whether a link such as the kubelet's `..data`
+    /// still points where it did when `other` was opened through it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_dir`](Root::open_dir).
+    pub fn leads_to(&self, path: impl AsRef<Path>, other: &Root) -> Result<bool, Problem> {
+        // An open directory keeps its identity to itself, also after it was deleted.
+        Ok(self.0.id(path.as_ref())? == other.0.id(Path::new(""))?)
+    }
+
     /// Opens a regular file, without waiting for whatever it may be instead.
     ///
     /// # Errors

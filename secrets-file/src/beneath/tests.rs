@@ -411,3 +411,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn f1_a_link_is_seen_to_lead_elsewhere_after_the_swap() {
+    let outer = TempDir::new().unwrap();
+    let at = |path: &str| outer.path().join(path);
+    fs::create_dir_all(at("..1")).unwrap();
+    fs::create_dir_all(at("..2")).unwrap();
+    symlink("..1", at("..data")).unwrap();
+    for volume in both(outer.path()) {
+        let data = volume.open_dir("..data").unwrap();
+        assert_eq!(volume.leads_to("..data", &data), Ok(true));
+        assert_eq!(volume.leads_to("..2", &data), Ok(false));
+        assert_eq!(volume.leads_to("absent", &data), Err(Problem::Missing));
+    }
+    for volume in both(outer.path()) {
+        let data = volume.open_dir("..data").unwrap();
+        symlink("..2", at("new")).unwrap();
+        fs::rename(at("new"), at("..data")).unwrap();
+        fs::remove_dir_all(at("..1")).unwrap();
+        // A new directory in the place of the deleted one is another one.
+        fs::create_dir(at("..1")).unwrap();
+        assert_eq!(volume.leads_to("..data", &data), Ok(false));
+        assert_eq!(volume.leads_to("..1", &data), Ok(false));
+        fs::remove_file(at("..data")).unwrap();
+        symlink("..1", at("..data")).unwrap();
+    }
+}

@@ -87,7 +87,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn served(&self, name: &SecretName) -> Option<State> {
+    /// What a secret was when it was last served; `None` when it never was, or that is long ago.
+    pub fn served(&self, name: &SecretName) -> Option<State> {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         served.states.get(name).copied()
     }

@@ -2,5 +2,7 @@
 
 #[cfg(feature = "fake-aws")]
 pub mod aws;
+#[cfg(feature = "fake-k8s")]
+pub mod k8s;
 #[cfg(feature = "fake-vault")]
 pub mod vault;
