@@ -1,5 +1,7 @@
 //! Which scheme is which backend. A new one is a line in the table and a file beside this one.
 
+#[cfg(feature = "azure")]
+mod azure;
 #[cfg(feature = "env")]
 mod env;
 #[cfg(feature = "file")]
@@ -50,6 +52,7 @@ macro_rules! scheme {
 }
 
 pub(crate) const SCHEMES: &[Scheme] = &[
+    scheme!("azure", feature = "azure", azure::DRIVER),
     scheme!("env", feature = "env", env::DRIVER),
     scheme!("file", feature = "file", file::DRIVER),
     scheme!("vault", feature = "vault", vault::DRIVER),

@@ -50,6 +50,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `azure` | | Azure Key Vault: the module `azure`, the scheme `azure:`; needs Rust 1.88 |
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
 //! | `file-watch` | | changes of files as they happen |
@@ -76,6 +77,9 @@ pub use credentials::CREDENTIAL_PARAMETERS;
 pub use open::{backend_for, builder_for, from_env, open};
 #[doc(inline)]
 pub use secrets_core::*;
+#[cfg(feature = "azure")]
+#[doc(inline)]
+pub use secrets_azure as azure;
 #[cfg(feature = "env")]
 #[doc(inline)]
 pub use secrets_env as env;

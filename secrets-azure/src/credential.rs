@@ -36,11 +36,6 @@ impl Credential {
         Self(Kind::File(path.into()))
     }
 
-    /// Whether it may be another one the next time.
-    pub(crate) fn is_file(&self) -> bool {
-        matches!(self.0, Kind::File(_))
-    }
-
     /// What can be said before any login.
     pub(crate) fn check(&self, what: &str) -> Result<()> {
         match &self.0 {

@@ -186,9 +186,10 @@ impl Transport {
     }
 }
 
+#[allow(elided_lifetimes_in_paths, reason = "the trait elides it, and so binds it early")]
 #[async_trait]
 impl Policy for Transport {
-    async fn send(&self, ctx: &Context<'_>, request: &mut Request, _: &[Arc<dyn Policy>]) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, _: &[Arc<dyn Policy>]) -> PolicyResult {
         let Some(exchange) = Exchange::of(ctx) else {
             let message = "a request that belongs to no call";
             return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, message));

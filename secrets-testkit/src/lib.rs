@@ -125,7 +125,7 @@ mod conformance;
 mod events;
 mod facts;
 mod failure;
-#[cfg(feature = "fake-vault")]
+#[cfg(any(feature = "fake-azure", feature = "fake-vault"))]
 pub mod fakes;
 mod gate;
 mod harness;

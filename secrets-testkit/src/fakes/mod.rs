@@ -1,4 +1,6 @@
 //! Vendors' services as far as their documented API goes, on loopback, for tests of backends and of applications.
 
+#[cfg(feature = "fake-azure")]
+pub mod azure;
 #[cfg(feature = "fake-vault")]
 pub mod vault;
