@@ -20,7 +20,7 @@ use crate::exchange::{Exchange, Purpose};
 use crate::session::Session;
 
 /// A call that lost its token to somebody else's refusal asks again; more often than this, something is wrong.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 8;
 
 /// One request to the vault.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,8 @@ impl Client {
             let refusal = self.call(call, exchange.context()).await.err();
             match (exchange.take(), refusal) {
                 (Some(Err(error)), _) => return Err(error),
-                // Between a login and its use another call was refused, and took the token from the SDK.
+                // Of calls that are refused at once, the SDK asks for the token of one, or takes back that of another. Nothing
+                // was sent.
                 (_, Some(refusal)) if matches!(refusal.kind(), SdkKind::Credential) => {}
                 (Some(Ok(answer)), Some(refusal)) if answer.status == 401 && !answered(&refusal) => {
                     return Err(error::challenge(&answer));

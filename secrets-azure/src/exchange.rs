@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
 #[derive(Default)]
 struct State {
     token: Option<Arc<Token>>,
+    /// The SDK has taken no token for this call since the vault last refused one.
+    unasked: bool,
     outcome: Option<Result<Answer>>,
 }
 
@@ -65,11 +67,16 @@ impl Exchange {
 
     /// The token that requests of this call carry from now on.
     pub(crate) fn set_token(&self, token: Arc<Token>) {
-        self.state().token = Some(token);
+        let mut state = self.state();
+        state.token = Some(token);
+        state.unasked = false;
     }
 
+    /// The token to send; `None` where there is none, or only one that was refused. Then the SDK has found one that it had
+    /// taken for another call, and has not asked for this one.
     pub(crate) fn token(&self) -> Option<Arc<Token>> {
-        self.state().token.clone()
+        let state = self.state();
+        state.token.clone().filter(|_| !state.unasked)
     }
 
     /// The token that the vault has just refused, if it has.
@@ -82,7 +89,9 @@ impl Exchange {
     }
 
     pub(crate) fn set(&self, outcome: Result<Answer>) {
-        self.state().outcome = Some(outcome);
+        let mut state = self.state();
+        state.unasked |= matches!(&outcome, Ok(answer) if answer.status == 401);
+        state.outcome = Some(outcome);
     }
 
     pub(crate) fn take(&self) -> Option<Result<Answer>> {

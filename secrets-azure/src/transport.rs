@@ -91,7 +91,7 @@ impl Transport {
             let value = match (&name, exchange.token()) {
                 // What the SDK holds is a placeholder.
                 (&AUTHORIZATION, Some(token)) => token.header.clone(),
-                (&AUTHORIZATION, None) => continue,
+                (&AUTHORIZATION, None) => return Err(unwritable()),
                 (&USER_AGENT, _) => {
                     HeaderValue::from_str(&format!("{} {}", self.0.agent, value.as_str())).map_err(|_| unwritable())?
                 }
@@ -194,6 +194,14 @@ impl Policy for Transport {
             let message = "a request that belongs to no call";
             return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, message));
         };
+        let authorized = request
+            .headers()
+            .get_optional_str(&azure_core::http::headers::AUTHORIZATION)
+            .is_some();
+        if authorized && exchange.purpose() == Purpose::Vault && exchange.token().is_none() {
+            let message = "the SDK has not asked for the token of this call";
+            return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, message));
+        }
         let outcome = self.exchange(exchange, request).await;
         let told = match (exchange.purpose(), &outcome) {
             // Whatever comes: credentials would try again on their own account, for up to 72 s.

@@ -135,7 +135,7 @@ impl Harness for AzureHarness {
             Fault::Throttled => self.azure.fail(Failure::new(path, 429).retry_after("1")),
             // Logins succeed, and what they bring is refused all the same. (After a refused login the backend waits before
             // it tries again, as it must; the kit does not.)
-            Fault::Unauthenticated => self.azure.fail(Failure::new(path, 401)),
+            Fault::Unauthenticated => self.azure.fail(Failure::new("secrets/", 401)),
             Fault::Unreachable => self.azure.stop(),
             other => return Err(format!("Key Vault knows no {other:?}").into()),
         }
