@@ -75,11 +75,11 @@ mod uri;
 
 pub use credentials::CREDENTIAL_PARAMETERS;
 pub use open::{backend_for, builder_for, from_env, open};
-#[doc(inline)]
-pub use secrets_core::*;
 #[cfg(feature = "azure")]
 #[doc(inline)]
 pub use secrets_azure as azure;
+#[doc(inline)]
+pub use secrets_core::*;
 #[cfg(feature = "env")]
 #[doc(inline)]
 pub use secrets_env as env;

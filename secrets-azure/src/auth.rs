@@ -207,7 +207,12 @@ impl Way<'_> {
     /// Options for a credential of the SDK: this transport, one attempt, this authority and no variable.
     pub(crate) fn options(&self) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
-        cloud.authority_host = self.transport.authority().as_str().trim_end_matches('/').to_owned();
+        cloud.authority_host = self
+            .transport
+            .authority()
+            .as_str()
+            .trim_end_matches('/')
+            .to_owned();
         ClientOptions {
             transport: Some(SdkTransport::with_policy(Arc::new(self.transport.clone()))),
             retry: RetryOptions::none(),
@@ -293,4 +298,3 @@ fn variables<const N: usize>(
 fn text(value: &OsString) -> String {
     value.to_string_lossy().trim().to_owned()
 }
-

@@ -226,9 +226,9 @@ impl AzureBuilder {
                 (client, None)
             }
             Source::Vault(vault) => {
-                let (client, session) = self
-                    .access
-                    .client(&vault, self.timeout, login, max_answer, &self.clock)?;
+                let (client, session) =
+                    self.access
+                        .client(&vault, self.timeout, login, max_answer, &self.clock)?;
                 (client, Some(session))
             }
         };

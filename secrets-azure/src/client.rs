@@ -8,7 +8,8 @@ use azure_core::http::pager::{PagerContinuation, PagerOptions};
 use azure_core::http::{ClientMethodOptions, Context, RawResponse, Url};
 use azure_security_keyvault_secrets::SecretClient;
 use azure_security_keyvault_secrets::models::{
-    SecretClientGetDeletedSecretOptions, SecretClientGetSecretOptions, SecretClientListSecretPropertiesOptions,
+    SecretClientGetDeletedSecretOptions, SecretClientGetSecretOptions,
+    SecretClientListSecretPropertiesOptions,
 };
 use futures_core::Stream;
 use secrets_core::{Clock, Error, ErrorKind, Result};
@@ -67,7 +68,12 @@ impl Client {
                 }
                 (Some(Ok(answer)), _) => return Ok(answer),
                 (None, Some(refusal)) => return Err(error::sdk(&refusal)),
-                (None, None) => return Err(Error::new(ErrorKind::Internal, "the SDK has an answer that nobody gave")),
+                (None, None) => {
+                    return Err(Error::new(
+                        ErrorKind::Internal,
+                        "the SDK has an answer that nobody gave",
+                    ));
+                }
             }
         }
         let message = "tokens are refused faster than they are issued";
@@ -101,9 +107,7 @@ impl Client {
                 Ok(self.sdk.get_secret(name, Some(options)).await?.into())
             }
             Call::Deleted { name } => {
-                let options = SecretClientGetDeletedSecretOptions {
-                    method_options,
-                };
+                let options = SecretClientGetDeletedSecretOptions { method_options };
                 Ok(self.sdk.get_deleted_secret(name, Some(options)).await?.into())
             }
             Call::Page { next } => {
@@ -118,7 +122,10 @@ impl Client {
                 let page = std::future::poll_fn(|cx| pages.as_mut().poll_next(cx)).await;
                 match page {
                     Some(page) => Ok(page?.into()),
-                    None => Err(azure_core::Error::with_message(SdkKind::DataConversion, "no page")),
+                    None => Err(azure_core::Error::with_message(
+                        SdkKind::DataConversion,
+                        "no page",
+                    )),
                 }
             }
         }

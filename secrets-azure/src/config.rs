@@ -167,7 +167,9 @@ pub(crate) fn api_version(text: &str) -> Result<()> {
     if (1..=32).contains(&text.len()) && text.bytes().all(plain) {
         return Ok(());
     }
-    Err(config("`api_version` is no version; write it as 2025-07-01 or 7.6"))
+    Err(config(
+        "`api_version` is no version; write it as 2025-07-01 or 7.6",
+    ))
 }
 
 /// An id of a tenant, a client or an identity.
@@ -176,7 +178,9 @@ pub(crate) fn id(text: &str, what: &str) -> Result<()> {
     if !text.is_empty() && text.len() <= 253 && text.bytes().all(plain) {
         return Ok(());
     }
-    Err(config(format!("the {what} is not an id of letters, digits, `-` and `.`")))
+    Err(config(format!(
+        "the {what} is not an id of letters, digits, `-` and `.`"
+    )))
 }
 
 /// Trusted authorities, from PEM text.

@@ -48,7 +48,10 @@ impl Said {
         };
         Self {
             code: details.code.filter(|code| known(code)),
-            inner: details.innererror.and_then(|inner| inner.code).filter(|code| known(code)),
+            inner: details
+                .innererror
+                .and_then(|inner| inner.code)
+                .filter(|code| known(code)),
             other_tenant: details.message.is_some_and(|text| text.contains("AKV10032")),
         }
     }
@@ -140,13 +143,19 @@ fn meaning(asked: Asked, status: u16, said: &Said) -> (ErrorKind, &'static str) 
             Kind::Unavailable,
             "the secret is being changed by something else; it can be read in a while",
         ),
-        413 => (Kind::InvalidData, "the request is larger than something on the way allows"),
+        413 => (
+            Kind::InvalidData,
+            "the request is larger than something on the way allows",
+        ),
         429 => (
             Kind::RateLimited,
             "the vault, or its subscription, is asked too often; let values live longer (`ttl`)",
         ),
         500..=599 => (Kind::Unavailable, "the vault cannot answer now"),
-        _ => (Kind::InvalidData, "what answers is not Key Vault; check the address"),
+        _ => (
+            Kind::InvalidData,
+            "what answers is not Key Vault; check the address",
+        ),
     }
 }
 
@@ -154,13 +163,22 @@ fn forbidden(asked: Asked, said: &Said) -> (ErrorKind, &'static str) {
     use ErrorKind as Kind;
     let message = match asked {
         _ if said.is("SecretDisabled") => {
-            return (Kind::Disabled, "the secret is disabled; enable it, or a newer version of it");
+            return (
+                Kind::Disabled,
+                "the secret is disabled; enable it, or a newer version of it",
+            );
         }
         _ if said.is("SecretNotYetValid") => {
-            return (Kind::Disabled, "the secret is not valid yet; wait for its activation date (`nbf`)");
+            return (
+                Kind::Disabled,
+                "the secret is not valid yet; wait for its activation date (`nbf`)",
+            );
         }
         _ if said.is("SecretExpired") => {
-            return (Kind::Disabled, "the secret has expired; set a new version, or a later expiry (`exp`)");
+            return (
+                Kind::Disabled,
+                "the secret has expired; set a new version, or a later expiry (`exp`)",
+            );
         }
         _ if said.is("ForbiddenByFirewall") || said.is("ForbiddenByConnection") => {
             "the vault's firewall refuses this network: allow its address, or use a private endpoint"
@@ -198,20 +216,38 @@ pub(crate) fn login(method: &'static str, answer: &Answer) -> Error {
             "the issuer of tokens redirects, and redirects are not followed; check the authority",
         ),
         (410 | 500..=599, _) => (ErrorKind::Unavailable, "the issuer of tokens cannot answer now"),
-        (_, Some(7_000_215)) => (ErrorKind::Unauthenticated, "the client secret is wrong; it is its value, not its id"),
-        (_, Some(7_000_222)) => (ErrorKind::Unauthenticated, "the client secret has expired; make a new one"),
-        (_, Some(700_016)) => (ErrorKind::Unauthenticated, "the tenant has no application of this client id"),
-        (_, Some(90_002 | 900_021 | 900_023)) => (ErrorKind::Unauthenticated, "there is no such tenant; check the tenant id and the cloud"),
+        (_, Some(7_000_215)) => (
+            ErrorKind::Unauthenticated,
+            "the client secret is wrong; it is its value, not its id",
+        ),
+        (_, Some(7_000_222)) => (
+            ErrorKind::Unauthenticated,
+            "the client secret has expired; make a new one",
+        ),
+        (_, Some(700_016)) => (
+            ErrorKind::Unauthenticated,
+            "the tenant has no application of this client id",
+        ),
+        (_, Some(90_002 | 900_021 | 900_023)) => (
+            ErrorKind::Unauthenticated,
+            "there is no such tenant; check the tenant id and the cloud",
+        ),
         (_, Some(70_021 | 700_211..=700_213)) => (
             ErrorKind::Unauthenticated,
             "no federated credential of the application fits the token; check its issuer, subject and audience",
         ),
-        (_, Some(500_011)) => (ErrorKind::Unauthenticated, "the tenant does not know Key Vault; check tenant and cloud"),
+        (_, Some(500_011)) => (
+            ErrorKind::Unauthenticated,
+            "the tenant does not know Key Vault; check tenant and cloud",
+        ),
         (400 | 404, None) if method == crate::auth::MANAGED => (
             ErrorKind::Unauthenticated,
             "no such identity is assigned here; assign it, or give the id of one that is",
         ),
-        _ => (ErrorKind::Unauthenticated, "the credential is refused; check it, the tenant and the client id"),
+        _ => (
+            ErrorKind::Unauthenticated,
+            "the credential is refused; check it, the tenant and the client id",
+        ),
     };
     let cause = match code {
         Some(code) => answer.cause().with_code(&format!("AADSTS{code}")),
@@ -238,15 +274,27 @@ fn aadsts(answer: &Answer) -> Option<u32> {
 pub(crate) fn sdk(error: &azure_core::Error) -> Error {
     let status = statuses(error);
     let (kind, message) = match error.kind() {
-        SdkKind::Connection => (ErrorKind::Unavailable, "no connection to the vault, or to the issuer of tokens"),
-        SdkKind::Io => (ErrorKind::Unavailable, "the connection to the vault broke before the whole answer was there"),
+        SdkKind::Connection => (
+            ErrorKind::Unavailable,
+            "no connection to the vault, or to the issuer of tokens",
+        ),
+        SdkKind::Io => (
+            ErrorKind::Unavailable,
+            "the connection to the vault broke before the whole answer was there",
+        ),
         SdkKind::Credential => match status {
             Some(429) => (ErrorKind::RateLimited, "the issuer of tokens is asked too often"),
             Some(500..=599) => (ErrorKind::Unavailable, "the issuer of tokens cannot answer now"),
             None if unreached(error) => (ErrorKind::Unavailable, "the issuer of tokens cannot be reached"),
-            _ => (ErrorKind::Unauthenticated, "the client's credential brings no token; check its configuration"),
+            _ => (
+                ErrorKind::Unauthenticated,
+                "the client's credential brings no token; check its configuration",
+            ),
         },
-        SdkKind::DataConversion => (ErrorKind::InvalidData, "the answer cannot be read, or the challenge makes no sense"),
+        SdkKind::DataConversion => (
+            ErrorKind::InvalidData,
+            "the answer cannot be read, or the challenge makes no sense",
+        ),
         _ => (
             ErrorKind::Unauthenticated,
             "the SDK refuses to ask: the vault's challenge is not for this vault, or its address is not https",
@@ -260,8 +308,9 @@ pub(crate) fn sdk(error: &azure_core::Error) -> Error {
 fn statuses(error: &azure_core::Error) -> Option<u16> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
-        if let Some(SdkKind::HttpResponse { status, .. }) =
-            cause.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind)
+        if let Some(SdkKind::HttpResponse { status, .. }) = cause
+            .downcast_ref::<azure_core::Error>()
+            .map(azure_core::Error::kind)
         {
             return Some((*status).into());
         }
@@ -273,7 +322,9 @@ fn statuses(error: &azure_core::Error) -> Option<u16> {
 fn unreached(error: &azure_core::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        let kind = cause.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind);
+        let kind = cause
+            .downcast_ref::<azure_core::Error>()
+            .map(azure_core::Error::kind);
         if matches!(kind, Some(SdkKind::Connection | SdkKind::Io)) {
             return true;
         }
@@ -293,7 +344,9 @@ pub(crate) fn challenge(answer: &Answer) -> Error {
 pub(crate) fn retry_after_in(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let millis = ["x-ms-retry-after-ms", "retry-after-ms"];
-    let millis = millis.into_iter().find_map(|name| text(name)?.trim().parse::<u64>().ok());
+    let millis = millis
+        .into_iter()
+        .find_map(|name| text(name)?.trim().parse::<u64>().ok());
     match millis {
         Some(millis) if millis <= 86_400_000 => Some(Duration::from_secs(millis.div_ceil(1_000))),
         _ => retry_after(text("retry-after")?, now),
@@ -449,7 +502,11 @@ mod tests {
 
     #[test]
     fn s1_codes_that_nobody_documents_are_not_repeated() {
-        for said in [body("hunter2", "hunter2"), "hunter2".to_owned(), r#"{"error":"hunter2"}"#.to_owned()] {
+        for said in [
+            body("hunter2", "hunter2"),
+            "hunter2".to_owned(),
+            r#"{"error":"hunter2"}"#.to_owned(),
+        ] {
             let error = refused(Asked::Read, &answer(403, &said));
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
@@ -494,7 +551,11 @@ mod tests {
         }
         let code = login("client secret", &answer(401, r#"{"error_codes":[7000215]}"#));
         assert_eq!(code.cause().unwrap().code(), Some("AADSTS7000215"));
-        assert!(login(crate::auth::MANAGED, &answer(400, "{}")).message().contains("assigned"));
+        assert!(
+            login(crate::auth::MANAGED, &answer(400, "{}"))
+                .message()
+                .contains("assigned")
+        );
     }
 
     #[test]

@@ -17,8 +17,12 @@ pub(crate) async fn names(
     base: Option<&SecretName>,
     prefix: Option<&SecretName>,
 ) -> Result<Vec<SecretName>> {
-    let prefix = prefix.map(|prefix| SecretName::new(prefix.as_str().to_ascii_lowercase())).transpose()?;
-    let base = base.map(|base| SecretName::new(base.as_str().to_ascii_lowercase())).transpose()?;
+    let prefix = prefix
+        .map(|prefix| SecretName::new(prefix.as_str().to_ascii_lowercase()))
+        .transpose()?;
+    let base = base
+        .map(|base| SecretName::new(base.as_str().to_ascii_lowercase()))
+        .transpose()?;
     let mut names = BTreeSet::new();
     let mut seen = BTreeSet::new();
     let mut next = None;

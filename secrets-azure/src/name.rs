@@ -24,7 +24,8 @@ pub(crate) fn encode(base: Option<&SecretName>, name: &SecretName) -> Result<Str
         }
         if segment.starts_with('-') || segment.ends_with('-') || segment.contains("--") {
             return invalid(
-                "a segment begins or ends with `-`, or contains `--`, which stands for `/` in Key Vault".to_owned(),
+                "a segment begins or ends with `-`, or contains `--`, which stands for `/` in Key Vault"
+                    .to_owned(),
             );
         }
     }
@@ -82,7 +83,10 @@ mod tests {
             assert_eq!(encode(None, &name(text)).unwrap(), encoded);
             assert_eq!(decode(encoded), Some(name(&text.to_ascii_lowercase())));
         }
-        assert_eq!(encode(Some(&name("apps/web")), &name("a")).unwrap(), "apps--web--a");
+        assert_eq!(
+            encode(Some(&name("apps/web")), &name("a")).unwrap(),
+            "apps--web--a"
+        );
         for foreign in ["a---b", "-a", "a-", "--a", "a--", "a----b", "", "a_b", "a.b", "é"] {
             assert_eq!(decode(foreign), None, "{foreign}");
         }
@@ -116,7 +120,9 @@ mod tests {
         let good = Version::new("0123456789abcdef0123456789abcdef").unwrap();
         assert!(version(&good).is_ok());
         for bad in ["1", "latest", "0123456789ABCDEF0123456789ABCDEF", &"0".repeat(33)] {
-            let error = version(&Version::new(bad).unwrap()).map(str::to_owned).unwrap_err();
+            let error = version(&Version::new(bad).unwrap())
+                .map(str::to_owned)
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{bad}");
         }
     }

@@ -46,7 +46,11 @@ impl Reader {
         }
         let attributes = &bundle.attributes;
         self.usable(attributes, now)?;
-        let mut text = json::text(bundle.value.ok_or_else(|| malformed("the answer, which has no `value`,"))?)?;
+        let mut text = json::text(
+            bundle
+                .value
+                .ok_or_else(|| malformed("the answer, which has no `value`,"))?,
+        )?;
         if text.len() > self.max_value {
             let message = format!("the value is larger than the {} bytes allowed", self.max_value);
             return Err(Error::new(ErrorKind::InvalidData, message));
@@ -76,7 +80,10 @@ impl Reader {
     /// ask further is told which.
     async fn absent(&self, client: &Client, name: &str, version: Option<&str>, absent: Error) -> Error {
         let gone = |kind, message: &'static str| {
-            let cause = absent.cause().cloned().unwrap_or_else(|| Cause::new().with_status(404));
+            let cause = absent
+                .cause()
+                .cloned()
+                .unwrap_or_else(|| Cause::new().with_status(404));
             Error::new(kind, message).with_cause(cause)
         };
         if version.is_some() {
@@ -218,7 +225,10 @@ mod tests {
         let metadata = secret.metadata();
         assert_eq!(secret.expose_secret(), b"v");
         assert_eq!(metadata.version().unwrap().as_str(), VERSION);
-        assert_eq!((metadata.created(), metadata.expires()), (instant(500), instant(2_000)));
+        assert_eq!(
+            (metadata.created(), metadata.expires()),
+            (instant(500), instant(2_000))
+        );
         let attributes: Vec<_> = metadata.attributes().collect();
         let expected = [
             ("contentType", "application/x-pkcs12"),
@@ -259,7 +269,13 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidData, "{rest}");
             assert!(!format!("{error:?}").contains("hunter2"));
         }
-        for id in ["", "secrets/a/b", "https://v/secrets/a", "https://v/secrets/a/b/c", "https://v/keys/a/b"] {
+        for id in [
+            "",
+            "secrets/a/b",
+            "https://v/secrets/a",
+            "https://v/secrets/a/b/c",
+            "https://v/keys/a/b",
+        ] {
             assert!(Id::parse(id).is_none(), "{id}");
         }
     }

@@ -117,7 +117,10 @@ impl Shared {
             let mut ended = {
                 let mut state = self.state();
                 if state.closed {
-                    return Err(Error::new(ErrorKind::Unavailable, "the backend has been shut down"));
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "the backend has been shut down",
+                    ));
                 }
                 let now = self.now();
                 let waits = state.failure.as_ref().is_some_and(|failure| failure.until > now);
@@ -239,7 +242,10 @@ impl TokenCredential for Gate {
         let exchange = Exchange::of(&options.method_options.context);
         let (Some(exchange), [scope]) = (exchange, scopes) else {
             let message = "a request that belongs to no call";
-            return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, message));
+            return Err(azure_core::Error::with_message(
+                azure_core::error::ErrorKind::Credential,
+                message,
+            ));
         };
         if let Some(refused) = exchange.refused_token() {
             self.0.reject(&refused);
@@ -261,6 +267,8 @@ impl TokenCredential for Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("auth", &self.0.auth).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("auth", &self.0.auth)
+            .finish_non_exhaustive()
     }
 }

@@ -51,13 +51,19 @@ impl Grant {
         let issued: Issued<'_> = json::parse(body)?;
         let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
         let seconds = |raw: &RawValue| json::number(raw).and_then(|number| u64::try_from(number).ok());
-        let lifetime = match (issued.expires_on.and_then(seconds), issued.expires_in.and_then(seconds)) {
+        let lifetime = match (
+            issued.expires_on.and_then(seconds),
+            issued.expires_in.and_then(seconds),
+        ) {
             (_, Some(seconds)) => Some(Duration::from_secs(seconds)),
-            (Some(at), None) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)).map(until),
+            (Some(at), None) => SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_secs(at))
+                .map(until),
             (None, None) => issued.expires.as_deref().and_then(rfc3339).map(until),
         };
         let unusable = |message| Error::new(ErrorKind::InvalidData, message);
-        let lifetime = lifetime.ok_or_else(|| unusable("the token that was issued does not say when it ends"))?;
+        let lifetime =
+            lifetime.ok_or_else(|| unusable("the token that was issued does not say when it ends"))?;
         let token = json::text(issued.access_token)?;
         if token.is_empty() {
             return Err(unusable("the token that was issued is empty"));
@@ -127,7 +133,11 @@ mod tests {
             r#"{"token":"t","expiresOn":"2030-01-01T01:00:00Z"}"#,
         ] {
             let grant = read(body).unwrap();
-            assert_eq!((grant.lifetime, grant.header.as_bytes()), (HOUR, &b"Bearer t"[..]), "{body}");
+            assert_eq!(
+                (grant.lifetime, grant.header.as_bytes()),
+                (HOUR, &b"Bearer t"[..]),
+                "{body}"
+            );
         }
     }
 

@@ -92,9 +92,8 @@ impl Transport {
                 // What the SDK holds is a placeholder.
                 (&AUTHORIZATION, Some(token)) => token.header.clone(),
                 (&AUTHORIZATION, None) => return Err(unwritable()),
-                (&USER_AGENT, _) => {
-                    HeaderValue::from_str(&format!("{} {}", self.0.agent, value.as_str())).map_err(|_| unwritable())?
-                }
+                (&USER_AGENT, _) => HeaderValue::from_str(&format!("{} {}", self.0.agent, value.as_str()))
+                    .map_err(|_| unwritable())?,
                 _ => HeaderValue::from_str(value.as_str()).map_err(|_| unwritable())?,
             };
             sent = sent.header(name, value);
@@ -112,7 +111,11 @@ impl Transport {
         let status = response.status().as_u16();
         let mut headers = Headers::new();
         // All that the SDK needs to know of an answer.
-        if let Some(challenge) = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()) {
+        if let Some(challenge) = response
+            .headers()
+            .get(WWW_AUTHENTICATE)
+            .and_then(|value| value.to_str().ok())
+        {
             headers.insert("www-authenticate", challenge.to_owned());
         }
         let retry_after = error::retry_after_in(response.headers(), self.0.clock.wall());
@@ -152,7 +155,9 @@ impl Transport {
     fn allow(&self, purpose: Purpose, url: &Url) -> Result<()> {
         let allowed = match purpose {
             Purpose::Vault => url.origin() == self.0.vault.origin(),
-            Purpose::Login => url.scheme() == "https" || (url.scheme() == "http" && config::this_machine(url)),
+            Purpose::Login => {
+                url.scheme() == "https" || (url.scheme() == "http" && config::this_machine(url))
+            }
         };
         if allowed {
             return Ok(());
@@ -180,19 +185,25 @@ impl Transport {
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
-        let local = config::this_machine(url)
-            || (self.0.vault_is_local && url.host_str() == self.0.vault.host_str());
+        let local =
+            config::this_machine(url) || (self.0.vault_is_local && url.host_str() == self.0.vault.host_str());
         if local { &self.0.direct } else { &self.0.usual }
     }
 }
 
-#[allow(elided_lifetimes_in_paths, reason = "the trait elides it, and so binds it early")]
+#[allow(
+    elided_lifetimes_in_paths,
+    reason = "the trait elides it, and so binds it early"
+)]
 #[async_trait]
 impl Policy for Transport {
     async fn send(&self, ctx: &Context, request: &mut Request, _: &[Arc<dyn Policy>]) -> PolicyResult {
         let Some(exchange) = Exchange::of(ctx) else {
             let message = "a request that belongs to no call";
-            return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, message));
+            return Err(azure_core::Error::with_message(
+                azure_core::error::ErrorKind::Other,
+                message,
+            ));
         };
         let authorized = request
             .headers()
@@ -200,7 +211,10 @@ impl Policy for Transport {
             .is_some();
         if authorized && exchange.purpose() == Purpose::Vault && exchange.token().is_none() {
             let message = "the SDK has not asked for the token of this call";
-            return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, message));
+            return Err(azure_core::Error::with_message(
+                azure_core::error::ErrorKind::Credential,
+                message,
+            ));
         }
         let outcome = self.exchange(exchange, request).await;
         let told = match (exchange.purpose(), &outcome) {
@@ -211,7 +225,11 @@ impl Policy for Transport {
         };
         exchange.set(outcome.map(|(answer, _)| answer));
         let (status, headers, body) = told?;
-        Ok(AsyncRawResponse::from_bytes(status, headers, Bytes::from_static(body)))
+        Ok(AsyncRawResponse::from_bytes(
+            status,
+            headers,
+            Bytes::from_static(body),
+        ))
     }
 }
 
@@ -246,7 +264,10 @@ fn method(method: Method) -> Result<reqwest::Method> {
     match method {
         Method::Get => Ok(reqwest::Method::GET),
         Method::Post => Ok(reqwest::Method::POST),
-        _ => Err(Error::new(ErrorKind::Internal, "nothing here is written or deleted")),
+        _ => Err(Error::new(
+            ErrorKind::Internal,
+            "nothing here is written or deleted",
+        )),
     }
 }
 

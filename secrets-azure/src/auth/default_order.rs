@@ -56,7 +56,11 @@ impl DefaultOrder {
 
     fn note(&self, found: Found) {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-        tracing::info!(backend = crate::backend::NAME, using = found.name(), "credential found by the default order");
+        tracing::info!(
+            backend = crate::backend::NAME,
+            using = found.name(),
+            "credential found by the default order"
+        );
     }
 
     /// Logs in with what was found, whatever comes of it.

@@ -63,6 +63,7 @@ impl Method for ManagedIdentity {
             user_assigned_id,
             client_options: way.options(),
         };
-        way.login(MANAGED, ManagedIdentityCredential::new(Some(options))).await
+        way.login(MANAGED, ManagedIdentityCredential::new(Some(options)))
+            .await
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
 use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions,
-    Executor,
+    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
+    AzureDeveloperCliCredentialOptions, Executor,
 };
 use secrets_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -60,7 +60,11 @@ impl Tool {
         }
         let ran = runner.ran.lock().unwrap_or_else(PoisonError::into_inner).take();
         let problem = match ran {
-            Some(Ran { code: Some(0), output, .. }) => return way.grant(self.name(), &output, since),
+            Some(Ran {
+                code: Some(0),
+                output,
+                ..
+            }) => return way.grant(self.name(), &output, since),
             Some(Ran { code: Some(127), .. }) => "it is not on the path",
             Some(Ran { logged_out: true, .. }) => match self {
                 Self::Az => "nobody is logged in; run `az login`",

@@ -12,7 +12,7 @@ use secrets_core::{ErrorKind, SecretManager};
 use secrets_testkit::fakes::azure::{Failure, IDENTITY_HEADER, TENANT};
 use secrets_testkit::wire::{WireFault, WireProxy};
 
-use crate::support::{APP, HOUR, MINUTE, SECOND, SECRET, Scene, kind, read, reach};
+use crate::support::{APP, HOUR, MINUTE, SECOND, SECRET, Scene, kind, reach, read};
 
 fn build(scene: &Scene, auth: Auth) -> AzureBackend {
     scene
@@ -108,7 +108,12 @@ async fn a8_workload_identity_reads_its_token_again_at_each_login() {
     assert_eq!(kind(&build(&scene, from.unwrap()), "a").await, Ok(()));
     let missing = Auth::workload_identity_from(variables(&[("AZURE_TENANT_ID", TENANT)])).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::InvalidConfig);
-    assert!(missing.message().contains("AZURE_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE"), "{missing}");
+    assert!(
+        missing
+            .message()
+            .contains("AZURE_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE"),
+        "{missing}"
+    );
 }
 
 #[tokio::test]
@@ -121,14 +126,19 @@ async fn managed_identities_of_virtual_machines_are_the_systems_or_a_users() {
     scene.azure.assign(None);
     scene.clock.advance(MINUTE);
     assert_eq!(kind(&system, "a").await, Ok(()));
-    let resource = "/subscriptions/1/resourcegroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    let resource =
+        "/subscriptions/1/resourcegroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
     for (identity, id) in [
         (Identity::ClientId("client-1".into()), "client-1"),
         (Identity::ObjectId("object-1".into()), "object-1"),
         (Identity::ResourceId(resource.into()), resource),
     ] {
         let backend = build(&scene, Auth::user_assigned_identity(identity.clone()));
-        assert_eq!(kind(&backend, "a").await, Err(ErrorKind::Unauthenticated), "{identity:?}");
+        assert_eq!(
+            kind(&backend, "a").await,
+            Err(ErrorKind::Unauthenticated),
+            "{identity:?}"
+        );
         scene.azure.assign(Some(id));
         scene.clock.advance(MINUTE);
         assert_eq!(kind(&backend, "a").await, Ok(()), "{identity:?}");
@@ -158,7 +168,10 @@ fn app_service_is_recognised_by_its_variables() {
     const TEST: &str = "app_service_is_recognised_by_its_variables";
     // The fake has to be there before the process whose environment names it.
     if is_child() {
-        let (socket, ca) = (std::env::var("FAKE_SOCKET").unwrap(), std::env::var("FAKE_CA").unwrap());
+        let (socket, ca) = (
+            std::env::var("FAKE_SOCKET").unwrap(),
+            std::env::var("FAKE_CA").unwrap(),
+        );
         for auth in [Auth::managed_identity(), Auth::default_order()] {
             let builder = AzureBackend::builder("myvault")
                 .ca_pem(ca.clone())
@@ -177,7 +190,10 @@ fn app_service_is_recognised_by_its_variables() {
         &[
             ("FAKE_SOCKET", &scene.azure.socket().to_string()),
             ("FAKE_CA", scene.azure.ca_pem()),
-            ("IDENTITY_ENDPOINT", &format!("{}/msi/token", scene.azure.identity_url())),
+            (
+                "IDENTITY_ENDPOINT",
+                &format!("{}/msi/token", scene.azure.identity_url()),
+            ),
             ("IDENTITY_HEADER", IDENTITY_HEADER),
         ],
     );
@@ -210,10 +226,16 @@ fn developers_tools_bring_tokens_or_say_why_not() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(
         error.message().contains("Azure CLI: it is not on the path")
-            && error.message().contains("Azure Developer CLI: it is not on the path"),
+            && error
+                .message()
+                .contains("Azure Developer CLI: it is not on the path"),
         "{error}"
     );
-    tool(&directory, "az", "echo 'Please run az login, hunter2' >&2; exit 1");
+    tool(
+        &directory,
+        "az",
+        "echo 'Please run az login, hunter2' >&2; exit 1",
+    );
     tool(&directory, "azd", "echo 'hunter2'; exit 0");
     let error = block_on(read(&absent(), "a")).unwrap_err();
     assert!(error.message().contains("run `az login`"), "{error}");
@@ -228,7 +250,12 @@ fn developers_tools_bring_tokens_or_say_why_not() {
     let token = || {
         let answer = block_on(async {
             let client = reqwest::Client::new();
-            let sent = client.get(&issued).header("metadata", "true").send().await.unwrap();
+            let sent = client
+                .get(&issued)
+                .header("metadata", "true")
+                .send()
+                .await
+                .unwrap();
             sent.text().await.unwrap()
         });
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
@@ -241,11 +268,20 @@ echo '{{"accessToken":"{}","expiresOn":"2099-01-01 00:00:00.000000","expires_on"
     );
     tool(&directory, "az", &az);
     assert_eq!(block_on(kind(&build(&scene, Auth::azure_cli()), "a")), Ok(()));
-    let azd = format!(r#"echo '{{"token":"{}","expiresOn":"2099-01-01T00:00:00Z"}}'"#, token());
+    let azd = format!(
+        r#"echo '{{"token":"{}","expiresOn":"2099-01-01T00:00:00Z"}}'"#,
+        token()
+    );
     tool(&directory, "azd", &azd);
-    assert_eq!(block_on(kind(&build(&scene, Auth::azure_developer_cli()), "a")), Ok(()));
+    assert_eq!(
+        block_on(kind(&build(&scene, Auth::azure_developer_cli()), "a")),
+        Ok(())
+    );
     tool(&directory, "az", "exit 1");
-    assert_eq!(block_on(kind(&build(&scene, Auth::developer_tools()), "a")), Ok(()));
+    assert_eq!(
+        block_on(kind(&build(&scene, Auth::developer_tools()), "a")),
+        Ok(())
+    );
 
     // The default order comes to them last.
     let nowhere = scene
@@ -255,7 +291,10 @@ echo '{{"accessToken":"{}","expiresOn":"2099-01-01 00:00:00.000000","expires_on"
         .build()
         .unwrap();
     assert_eq!(block_on(kind(&nowhere, "a")), Ok(()));
-    assert!(format!("{nowhere:?}").contains("Azure Developer CLI"), "{nowhere:?}");
+    assert!(
+        format!("{nowhere:?}").contains("Azure Developer CLI"),
+        "{nowhere:?}"
+    );
 }
 
 #[test]
@@ -290,7 +329,9 @@ fn with_no_credential_the_error_lists_all_that_was_tried_and_the_manager_shows_i
     ];
     block_on(async {
         let backend = builder().build().unwrap();
-        let (error, took) = scene.run(async move { read(&backend, "a").await.unwrap_err() }).await;
+        let (error, took) = scene
+            .run(async move { read(&backend, "a").await.unwrap_err() })
+            .await;
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         for reason in expected {
             assert!(error.message().contains(reason), "{reason} in {error}");
@@ -299,7 +340,9 @@ fn with_no_credential_the_error_lists_all_that_was_tried_and_the_manager_shows_i
 
         let manager = SecretManager::builder(builder().build().unwrap()).clock(scene.clock.clone());
         let manager = manager.build().unwrap();
-        let (error, took) = scene.run(async move { manager.get("a").await.unwrap_err() }).await;
+        let (error, took) = scene
+            .run(async move { manager.get("a").await.unwrap_err() })
+            .await;
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
         for reason in expected {
             assert!(error.message().contains(reason), "{reason} in {error}");
@@ -327,7 +370,10 @@ async fn the_default_order_takes_the_first_there_is_and_says_which() {
     let without = [all[0], all[1], all[3]];
     let backend = build(&scene, Auth::default_order_with(variables(&without)));
     assert_eq!(kind(&backend, "a").await, Ok(()));
-    assert!(format!("{backend:?}").contains("workload identity"), "{backend:?}");
+    assert!(
+        format!("{backend:?}").contains("workload identity"),
+        "{backend:?}"
+    );
     let client = [("AZURE_CLIENT_ID", "user-1")];
     scene.azure.assign(Some("user-1"));
     let backend = build(&scene, Auth::default_order_with(variables(&client)));
@@ -336,7 +382,11 @@ async fn the_default_order_takes_the_first_there_is_and_says_which() {
     scene.azure.forget_calls();
     scene.clock.advance(HOUR);
     assert_eq!(kind(&backend, "a").await, Ok(()));
-    assert_eq!(scene.azure.count("metadata/"), 1, "what was found is not looked for again");
+    assert_eq!(
+        scene.azure.count("metadata/"),
+        1,
+        "what was found is not looked for again"
+    );
 }
 
 #[tokio::test]
@@ -353,7 +403,9 @@ async fn a_credential_that_is_configured_and_refused_is_not_passed_over() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(
         error.message().contains("/no/such/file")
-            && error.message().contains("came to it after client secret (AZURE_CLIENT_SECRET not set)"),
+            && error
+                .message()
+                .contains("came to it after client secret (AZURE_CLIENT_SECRET not set)"),
         "{error}"
     );
     assert_eq!(scene.azure.count("metadata/"), 0);
@@ -373,7 +425,11 @@ struct Issued(String);
 
 #[async_trait]
 impl TokenCredential for Issued {
-    async fn get_token(&self, scopes: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         assert_eq!(scopes, ["https://vault.azure.net/.default"]);
         let ends = azure_core::time::OffsetDateTime::now_utc() + azure_core::time::Duration::hours(1);
         Ok(AccessToken::new(self.0.clone(), ends))
@@ -405,7 +461,11 @@ async fn sovereign_clouds_have_their_own_vaults_and_authorities() {
     for (vault, cloud, authority) in [
         ("myvault.vault.azure.cn", None, "login.chinacloudapi.cn"),
         ("myvault", Some(Cloud::China), "login.chinacloudapi.cn"),
-        ("myvault.vault.usgovcloudapi.net", None, "login.microsoftonline.us"),
+        (
+            "myvault.vault.usgovcloudapi.net",
+            None,
+            "login.microsoftonline.us",
+        ),
         ("myvault", Some(Cloud::UsGovernment), "login.microsoftonline.us"),
         ("myvault", None, "login.microsoftonline.com"),
     ] {
@@ -439,7 +499,9 @@ async fn the_application_names_itself_to_the_audit_log() {
     for request in scene.azure.requests() {
         let agent = request.headers()["user-agent"].to_str().unwrap();
         assert!(
-            agent.starts_with("secrets-azure/") && agent.contains(" billing/1.4 ") && agent.contains("azsdk-rust"),
+            agent.starts_with("secrets-azure/")
+                && agent.contains(" billing/1.4 ")
+                && agent.contains("azsdk-rust"),
             "{agent}"
         );
     }

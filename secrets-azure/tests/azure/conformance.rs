@@ -34,7 +34,13 @@ pub(crate) fn facts() -> Facts {
         .with_inexpressible(["a_b", "a.b", "a b", "a--b", "-a", "a-", "a/-b", "é"].map(name))
         .with_versions(
             VersionFacts::new(version("0123456789abcdef0123456789abcdef")).with_malformed(
-                ["1", "latest", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef"].map(version),
+                [
+                    "1",
+                    "latest",
+                    "0123456789ABCDEF0123456789ABCDEF",
+                    "0123456789abcdef",
+                ]
+                .map(version),
             ),
         )
 }
@@ -130,7 +136,9 @@ impl Harness for AzureHarness {
         match fault {
             Fault::Denied => self.azure.fail(Failure::forbidden(path, "ForbiddenByRbac")),
             Fault::Disabled => self.azure.fail(Failure::forbidden(path, "SecretDisabled")),
-            Fault::Garbage => self.azure.fail(Failure::new(path, 200).body(r#"{"value":"half of a"#)),
+            Fault::Garbage => self
+                .azure
+                .fail(Failure::new(path, 200).body(r#"{"value":"half of a"#)),
             Fault::Hang => self.azure.fail(Failure::hang(path)),
             Fault::Throttled => self.azure.fail(Failure::new(path, 429).retry_after("1")),
             // Logins succeed, and what they bring is refused all the same. (After a refused login the backend waits before

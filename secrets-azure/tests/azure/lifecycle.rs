@@ -19,7 +19,12 @@ async fn a_token_that_expires_is_replaced_without_a_failed_read() {
     }
     // Four hours, tokens of one hour, each replaced at two thirds of its life.
     assert_eq!(scene.logins(), 7);
-    let refused = scene.azure.calls().iter().filter(|call| call.status == 401).count();
+    let refused = scene
+        .azure
+        .calls()
+        .iter()
+        .filter(|call| call.status == 401)
+        .count();
     assert_eq!(refused, 1, "the one request that asks for the challenge");
 }
 
@@ -31,7 +36,11 @@ async fn a1_a_due_token_is_replaced_in_the_background_once() {
     scene.azure.fail(Failure::hang(TENANT));
     scene.clock.advance(MINUTE * 45);
     for _ in 0..10 {
-        assert_eq!(kind(&backend, "a").await, Ok(()), "nobody waits while the token lives");
+        assert_eq!(
+            kind(&backend, "a").await,
+            Ok(()),
+            "nobody waits while the token lives"
+        );
     }
     scene.azure.heal();
     assert!(scene.logins() <= 2, "{}", scene.logins());
@@ -91,7 +100,12 @@ async fn c1_many_first_reads_share_one_login() {
         let reads: Vec<_> = (0..40)
             .map(|_| {
                 let backend = backend.clone();
-                tokio::spawn(async move { read(&backend, "a").await.map(drop).map_err(|error| error.to_string()) })
+                tokio::spawn(async move {
+                    read(&backend, "a")
+                        .await
+                        .map(drop)
+                        .map_err(|error| error.to_string())
+                })
             })
             .collect();
         for read in reads {
@@ -147,7 +161,9 @@ async fn a5_a_hanging_login_ends_and_never_leaves_an_expired_token_in_use() {
     scene.clock.advance(HOUR);
     scene.azure.forget_calls();
     let reader = backend.clone();
-    let (error, took) = scene.run(async move { read(&reader, "a").await.unwrap_err() }).await;
+    let (error, took) = scene
+        .run(async move { read(&reader, "a").await.unwrap_err() })
+        .await;
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.message().contains("client secret"), "{error}");
     assert_eq!(took, SECOND * 10);

@@ -22,12 +22,16 @@ struct Lowkey {
 impl Lowkey {
     fn find() -> Self {
         let variable = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("{name} says where Lowkey Vault is; set it, or leave this test out"))
+            std::env::var(name).unwrap_or_else(|_| {
+                panic!("{name} says where Lowkey Vault is; set it, or leave this test out")
+            })
         };
         let ca = std::fs::read_to_string(variable("SECRETS_TEST_LOWKEY_CA_FILE")).unwrap();
         let authorities = reqwest::Certificate::from_pem_bundle(ca.as_bytes()).unwrap();
         Self {
-            url: variable("SECRETS_TEST_LOWKEY_URL").trim_end_matches('/').to_owned(),
+            url: variable("SECRETS_TEST_LOWKEY_URL")
+                .trim_end_matches('/')
+                .to_owned(),
             token: variable("SECRETS_TEST_LOWKEY_TOKEN_URL"),
             client: reqwest::Client::builder()
                 .tls_certs_only(authorities)
@@ -39,7 +43,12 @@ impl Lowkey {
     }
 
     /// A call of its API, which takes any token.
-    async fn call(&self, method: reqwest::Method, path: &str, body: Option<String>) -> Outcome<serde_json::Value> {
+    async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Outcome<serde_json::Value> {
         let mut request = self
             .client
             .request(method.clone(), format!("{}/{path}?api-version={API}", self.url))
@@ -86,7 +95,8 @@ impl Harness for Lowkey {
 
     async fn delete(&self, name: &SecretName) -> Outcome {
         let name = encoded(name);
-        self.call(reqwest::Method::DELETE, &format!("secrets/{name}"), None).await?;
+        self.call(reqwest::Method::DELETE, &format!("secrets/{name}"), None)
+            .await?;
         self.call(reqwest::Method::DELETE, &format!("deletedsecrets/{name}"), None)
             .await?;
         Ok(())
@@ -100,7 +110,9 @@ async fn the_kit_passes_over_lowkey_vault() {
     let mut ran = 0;
     for case in cases() {
         if case.applies_to(&lowkey).await.unwrap() {
-            case.run(&lowkey).await.unwrap_or_else(|failure| panic!("{}: {failure}", case.name()));
+            case.run(&lowkey)
+                .await
+                .unwrap_or_else(|failure| panic!("{}: {failure}", case.name()));
             ran += 1;
         }
     }

@@ -6,6 +6,7 @@ mod auth;
 mod conformance;
 mod lifecycle;
 mod lowkey;
+mod python;
 mod reading;
 mod secrecy;
 mod support;

@@ -18,14 +18,22 @@ async fn r1_r2_latest_and_pinned_versions_are_distinct_and_stated() {
     assert_eq!(pinned.expose_secret(), b"one");
     assert_eq!(pinned.metadata().version().unwrap().as_str(), first);
     let absent = "0".repeat(32);
-    let error = read_version(&backend, "smtp/password", &absent).await.unwrap_err();
+    let error = read_version(&backend, "smtp/password", &absent)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::VersionNotFound);
     let error = read_version(&backend, "smtp/nothing", &absent).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let disabled = scene.azure.put("off", "x");
-    scene.azure.set_attributes("off", &disabled, r#"{"enabled":false}"#);
+    scene
+        .azure
+        .set_attributes("off", &disabled, r#"{"enabled":false}"#);
     let error = read_version(&backend, "off", &absent).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::VersionNotFound, "it exists, and the version does not");
+    assert_eq!(
+        error.kind(),
+        ErrorKind::VersionNotFound,
+        "it exists, and the version does not"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +53,9 @@ async fn r4_deleted_disabled_and_untimely_say_so() {
     assert!(!error.message().contains("recover"), "{error}");
 
     let version = scene.azure.put("off", "x");
-    scene.azure.set_attributes("off", &version, r#"{"enabled":false}"#);
+    scene
+        .azure
+        .set_attributes("off", &version, r#"{"enabled":false}"#);
     let error = read(&backend, "off").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.cause().unwrap().code()),
@@ -56,7 +66,9 @@ async fn r4_deleted_disabled_and_untimely_say_so() {
         .unwrap();
     let seconds = now.as_secs();
     let times = format!(r#"{{"nbf":{},"exp":{}}}"#, seconds + 60, seconds + 120);
-    scene.azure.put_with("timed", &format!(r#"{{"value":"x","attributes":{times}}}"#));
+    scene
+        .azure
+        .put_with("timed", &format!(r#"{{"value":"x","attributes":{times}}}"#));
     let error = read(&backend, "timed").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disabled);
     assert!(error.message().contains("nbf"), "{error}");
@@ -75,7 +87,9 @@ async fn r4_deleted_disabled_and_untimely_say_so() {
 async fn r4_who_may_not_look_at_deleted_secrets_is_not_asked_to_again() {
     let scene = Scene::new();
     let backend = scene.client_secret().build().unwrap();
-    scene.azure.fail(Failure::forbidden("deletedsecrets/", "ForbiddenByRbac"));
+    scene
+        .azure
+        .fail(Failure::forbidden("deletedsecrets/", "ForbiddenByRbac"));
     for _ in 0..3 {
         assert_eq!(kind(&backend, "nothing").await, Err(ErrorKind::NotFound));
     }
@@ -94,7 +108,8 @@ async fn v1_v6_certificates_and_tags_come_back_intact() {
         ("pem", &pem, "application/x-pem-file"),
         ("pfx", &pfx, "application/x-pkcs12"),
     ] {
-        let body = serde_json::json!({ "value": value, "contentType": content_type, "tags": { "team": "mail" } });
+        let body =
+            serde_json::json!({ "value": value, "contentType": content_type, "tags": { "team": "mail" } });
         scene.azure.put_with(secret, &body.to_string());
         let backend = scene.client_secret().build().unwrap();
         let secret = read(&backend, secret).await.unwrap();
@@ -120,7 +135,17 @@ async fn j7_fields_of_a_json_secret_are_read() {
 async fn n2_n3_nothing_is_asked_for_names_that_key_vault_has_not() {
     let scene = Scene::new();
     let backend = scene.client_secret().build().unwrap();
-    for text in ["a_b", "a.b", "a b", "a--b", "a/-b", "é", "a&b=c", "a@b:c", "x".repeat(128).as_str()] {
+    for text in [
+        "a_b",
+        "a.b",
+        "a b",
+        "a--b",
+        "a/-b",
+        "é",
+        "a&b=c",
+        "a@b:c",
+        "x".repeat(128).as_str(),
+    ] {
         assert_eq!(kind(&backend, text).await, Err(ErrorKind::InvalidName), "{text}");
     }
     let error = read_version(&backend, "a", "latest").await.unwrap_err();
@@ -140,7 +165,16 @@ async fn n2_n3_nothing_is_asked_for_names_that_key_vault_has_not() {
 #[tokio::test]
 async fn n5_lists_follow_pages_and_stay_within_prefix_and_base() {
     let scene = Scene::new();
-    let names = ["app--a", "App--B", "app--c--d", "app", "application", "z", "odd---name", "y--a"];
+    let names = [
+        "app--a",
+        "App--B",
+        "app--c--d",
+        "app",
+        "application",
+        "z",
+        "odd---name",
+        "y--a",
+    ];
     for secret in names {
         scene.azure.put(secret, "x");
     }
@@ -155,7 +189,10 @@ async fn n5_lists_follow_pages_and_stay_within_prefix_and_base() {
         ["a", "app", "app/a", "app/b", "app/c/d", "application", "y/a", "z"]
     );
     assert!(scene.azure.count("secrets") > 3, "three secrets on a page");
-    assert_eq!(list(&backend, Some("app")).await, ["app", "app/a", "app/b", "app/c/d"]);
+    assert_eq!(
+        list(&backend, Some("app")).await,
+        ["app", "app/a", "app/b", "app/c/d"]
+    );
     assert_eq!(list(&backend, Some("APP/A")).await, ["app/a"]);
     for listed in list(&backend, None).await {
         assert_eq!(kind(&backend, &listed).await, Ok(()), "{listed}");
@@ -175,12 +212,20 @@ async fn a_list_that_leads_in_circles_or_elsewhere_is_refused() {
         "http://myvault.vault.azure.net/secrets",
     ] {
         let body = serde_json::json!({ "value": [], "nextLink": link });
-        scene.azure.fail(Failure::new("secrets", 200).body(body.to_string()));
+        scene
+            .azure
+            .fail(Failure::new("secrets", 200).body(body.to_string()));
         let error = backend.list(None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{link}");
         scene.azure.heal();
     }
-    assert!(scene.azure.calls().iter().all(|call| !call.host.starts_with("other")));
+    assert!(
+        scene
+            .azure
+            .calls()
+            .iter()
+            .all(|call| !call.host.starts_with("other"))
+    );
 }
 
 #[tokio::test]
@@ -190,8 +235,13 @@ async fn a_check_needs_no_secret_and_tells_who_may_not_read() {
     backend.check().await.unwrap();
     scene.azure.put("secrets-check", "x");
     backend.check().await.unwrap();
-    scene.azure.fail(Failure::forbidden("secrets/", "ForbiddenByPolicy"));
+    scene
+        .azure
+        .fail(Failure::forbidden("secrets/", "ForbiddenByPolicy"));
     let error = backend.check().await.unwrap_err();
-    assert_eq!((error.kind(), error.backend()), (ErrorKind::PermissionDenied, Some("azure")));
+    assert_eq!(
+        (error.kind(), error.backend()),
+        (ErrorKind::PermissionDenied, Some("azure"))
+    );
     assert!(error.message().contains("`get`"), "{error}");
 }

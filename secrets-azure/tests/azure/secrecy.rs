@@ -64,7 +64,9 @@ async fn s1_no_error_of_any_kind_shows_a_value_or_a_token() {
         format!(r#"{{"value":[{{"id":"{echo}"}}],"nextLink":"{echo}"}}"#),
         format!(r#"{{"access_token":"{echo}","expires_in":"{echo}"}}"#),
     ];
-    for status in [200, 204, 307, 400, 401, 403, 404, 405, 408, 409, 413, 418, 429, 500, 501, 503, 504, 599] {
+    for status in [
+        200, 204, 307, 400, 401, 403, 404, 405, 408, 409, 413, 418, 429, 500, 501, 503, 504, 599,
+    ] {
         for body in &bodies {
             for path in ["secrets", TENANT] {
                 azure.fail(

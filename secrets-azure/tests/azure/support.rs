@@ -87,7 +87,11 @@ impl Scene {
                 for _ in 0..16 {
                     tokio::task::yield_now().await;
                 }
-                if self.clock.next_wake().is_none_or(|wake| wake < PATIENCE - HOUR / 4) {
+                if self
+                    .clock
+                    .next_wake()
+                    .is_none_or(|wake| wake < PATIENCE - HOUR / 4)
+                {
                     return;
                 }
             }

@@ -150,9 +150,11 @@ async fn s4_redirects_are_not_followed() {
     let backend = scene.client_secret().build().unwrap();
     read(&backend, "a").await.unwrap();
     for status in [301, 302, 303, 307, 308] {
-        scene
-            .azure
-            .fail(Failure::new("", status).bare().location(format!("{}/secrets/a", thief.url())));
+        scene.azure.fail(
+            Failure::new("", status)
+                .bare()
+                .location(format!("{}/secrets/a", thief.url())),
+        );
         let error = read(&backend, "a").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("redirects are not followed"), "{error}");
@@ -175,18 +177,38 @@ async fn e1_e3_answers_of_the_vault_have_their_kinds_and_cost_one_request() {
     let backend = scene.client_secret().build().unwrap();
     read(&backend, "a").await.unwrap();
     for (failure, kind, retry_after) in [
-        (Failure::forbidden("secrets/", "ForbiddenByRbac"), ErrorKind::PermissionDenied, None),
-        (Failure::forbidden("secrets/", "ForbiddenByFirewall"), ErrorKind::PermissionDenied, None),
-        (Failure::forbidden("secrets/", "SecretDisabled"), ErrorKind::Disabled, None),
+        (
+            Failure::forbidden("secrets/", "ForbiddenByRbac"),
+            ErrorKind::PermissionDenied,
+            None,
+        ),
+        (
+            Failure::forbidden("secrets/", "ForbiddenByFirewall"),
+            ErrorKind::PermissionDenied,
+            None,
+        ),
+        (
+            Failure::forbidden("secrets/", "SecretDisabled"),
+            ErrorKind::Disabled,
+            None,
+        ),
         (Failure::new("secrets/", 409), ErrorKind::Unavailable, None),
-        (Failure::new("secrets/", 429).retry_after("30"), ErrorKind::RateLimited, Some(30)),
+        (
+            Failure::new("secrets/", 429).retry_after("30"),
+            ErrorKind::RateLimited,
+            Some(30),
+        ),
         (
             Failure::new("secrets/", 429).header("retry-after-ms", "1500"),
             ErrorKind::RateLimited,
             Some(2),
         ),
         (Failure::new("secrets/", 500), ErrorKind::Unavailable, None),
-        (Failure::new("secrets/", 503).retry_after("5"), ErrorKind::Unavailable, Some(5)),
+        (
+            Failure::new("secrets/", 503).retry_after("5"),
+            ErrorKind::Unavailable,
+            Some(5),
+        ),
         (Failure::new("secrets/", 504), ErrorKind::Timeout, None),
     ] {
         scene.azure.fail(failure.clone());
@@ -198,10 +220,18 @@ async fn e1_e3_answers_of_the_vault_have_their_kinds_and_cost_one_request() {
             "{failure:?}"
         );
         assert!(error.cause().unwrap().request_id().is_some());
-        assert_eq!(scene.azure.calls().len(), 1, "the SDK does not try again: {failure:?}");
+        assert_eq!(
+            scene.azure.calls().len(),
+            1,
+            "the SDK does not try again: {failure:?}"
+        );
         scene.azure.heal();
     }
-    for (status, kind) in [(429, ErrorKind::RateLimited), (500, ErrorKind::Unavailable), (401, ErrorKind::Unauthenticated)] {
+    for (status, kind) in [
+        (429, ErrorKind::RateLimited),
+        (500, ErrorKind::Unavailable),
+        (401, ErrorKind::Unauthenticated),
+    ] {
         scene.azure.fail(Failure::new(TENANT, status));
         scene.azure.forget_calls();
         let fresh = scene.client_secret().build().unwrap();
@@ -245,10 +275,18 @@ async fn v8_malformed_answers_are_never_a_value() {
         format!(r#"{{"value":"x","id":"{id}""#),
         "<html>a proxy's greeting</html>".into(),
     ] {
-        scene.azure.fail(Failure::new("secrets/a", 200).body(body.clone()).times(1));
+        scene
+            .azure
+            .fail(Failure::new("secrets/a", 200).body(body.clone()).times(1));
         assert_eq!(kind(&backend, "a").await, Err(ErrorKind::InvalidData), "{body}");
     }
-    for body in ["", "{}", "[]", r#"{"access_token":"x"}"#, r#"{"access_token":1,"expires_in":1}"#] {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"access_token":"x"}"#,
+        r#"{"access_token":1,"expires_in":1}"#,
+    ] {
         scene.azure.fail(Failure::new(TENANT, 200).body(body).times(1));
         let fresh = scene.client_secret().build().unwrap();
         assert_eq!(kind(&fresh, "a").await, Err(ErrorKind::InvalidData), "{body}");
@@ -315,7 +353,10 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_asked() {
     let refused = Err(ErrorKind::InvalidConfig);
     assert_eq!(build(|builder| builder.base("a_b")), refused);
     assert_eq!(build(|builder| builder.base("a//b")), refused);
-    assert_eq!(build(|builder| builder.authority("http://login.example.com")), refused);
+    assert_eq!(
+        build(|builder| builder.authority("http://login.example.com")),
+        refused
+    );
     assert_eq!(build(|builder| builder.imds_endpoint("http://10.0.0.1")), refused);
     assert_eq!(build(|builder| builder.cloud(Cloud::China)), refused);
     assert_eq!(build(|builder| builder.api_version("7.6&x=y")), refused);
@@ -325,10 +366,22 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_asked() {
     assert_eq!(build(|builder| builder.login_timeout(Duration::ZERO)), refused);
     assert_eq!(build(|builder| builder.max_value(0)), refused);
     assert_eq!(build(|builder| builder.application("a\nb")), refused);
-    assert_eq!(build(|builder| builder.auth(Auth::client_secret("", APP, "x"))), refused);
-    assert_eq!(build(|builder| builder.auth(Auth::client_secret("a/../b", APP, "x"))), refused);
-    assert_eq!(build(|builder| builder.auth(Auth::client_secret(TENANT, APP, ""))), refused);
-    assert_eq!(build(|builder| builder.auth(Auth::client_secret(TENANT, APP, "a\nb"))), refused);
+    assert_eq!(
+        build(|builder| builder.auth(Auth::client_secret("", APP, "x"))),
+        refused
+    );
+    assert_eq!(
+        build(|builder| builder.auth(Auth::client_secret("a/../b", APP, "x"))),
+        refused
+    );
+    assert_eq!(
+        build(|builder| builder.auth(Auth::client_secret(TENANT, APP, ""))),
+        refused
+    );
+    assert_eq!(
+        build(|builder| builder.auth(Auth::client_secret(TENANT, APP, "a\nb"))),
+        refused
+    );
     assert_eq!(build(|builder| builder), Ok(()));
     let closed = scene.client_secret().idle_connections(false).build().unwrap();
     assert_eq!(kind(&closed, "a").await, Ok(()));
@@ -341,7 +394,11 @@ struct Always(String);
 
 #[async_trait]
 impl TokenCredential for Always {
-    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         if self.0.is_empty() {
             return Err(azure_core::Error::with_message(
                 azure_core::error::ErrorKind::Credential,
@@ -377,7 +434,11 @@ impl azure_core::http::HttpClient for Http {
         }
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(failed)?;
-        Ok(azure_core::http::AsyncRawResponse::from_bytes(status.into(), headers, body))
+        Ok(azure_core::http::AsyncRawResponse::from_bytes(
+            status.into(),
+            headers,
+            body,
+        ))
     }
 }
 
@@ -389,7 +450,12 @@ async fn a_client_of_the_users_own_is_taken_as_it_is() {
         "{}/metadata/identity/oauth2/token?resource=https://vault.azure.net",
         scene.azure.identity_url()
     );
-    let answer = reqwest::Client::new().get(url).header("metadata", "true").send().await.unwrap();
+    let answer = reqwest::Client::new()
+        .get(url)
+        .header("metadata", "true")
+        .send()
+        .await
+        .unwrap();
     let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     let token = answer["access_token"].as_str().unwrap().to_owned();
     let client = |token: &str| {
@@ -408,9 +474,17 @@ async fn a_client_of_the_users_own_is_taken_as_it_is() {
             },
             ..SecretClientOptions::default()
         };
-        SecretClient::new(&format!("https://{HOST}"), Arc::new(Always(token.to_owned())), Some(options)).unwrap()
+        SecretClient::new(
+            &format!("https://{HOST}"),
+            Arc::new(Always(token.to_owned())),
+            Some(options),
+        )
+        .unwrap()
     };
-    let backend = AzureBackend::with_client(client(&token)).base("app").build().unwrap();
+    let backend = AzureBackend::with_client(client(&token))
+        .base("app")
+        .build()
+        .unwrap();
     for secret in ["app--a", "app--b", "app--c", "app--d", "other"] {
         scene.azure.put(secret, "theirs");
     }
@@ -418,23 +492,35 @@ async fn a_client_of_the_users_own_is_taken_as_it_is() {
     assert_eq!(backend.list(None).await.unwrap().len(), 4);
     assert_eq!(kind(&backend, "nothing").await, Err(ErrorKind::NotFound));
     backend.check().await.unwrap();
-    scene.azure.fail(Failure::forbidden("secrets/", "ForbiddenByPolicy"));
+    scene
+        .azure
+        .fail(Failure::forbidden("secrets/", "ForbiddenByPolicy"));
     assert_eq!(kind(&backend, "a").await, Err(ErrorKind::PermissionDenied));
     scene.azure.heal();
     scene.azure.fail(Failure::new("secrets/", 429).retry_after("9"));
-    assert_eq!(read(&backend, "a").await.unwrap_err().retry_after(), Some(SECOND * 9));
+    assert_eq!(
+        read(&backend, "a").await.unwrap_err().retry_after(),
+        Some(SECOND * 9)
+    );
     scene.azure.stop();
     let error = read(&backend, "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(!format!("{error:?}").contains("CANARY"));
     scene.azure.start_again().unwrap();
     scene.azure.heal();
-    let error = read(&AzureBackend::with_client(client("")).build().unwrap(), "a").await.unwrap_err();
+    let error = read(&AzureBackend::with_client(client("")).build().unwrap(), "a")
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(!format!("{error:?}").contains("CANARY"));
-    let error = read(&AzureBackend::with_client(client("wrong")).build().unwrap(), "a").await.unwrap_err();
+    let error = read(&AzureBackend::with_client(client("wrong")).build().unwrap(), "a")
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    let refused = AzureBackend::with_client(client(&token)).auth(client_secret()).build().unwrap_err();
+    let refused = AzureBackend::with_client(client(&token))
+        .auth(client_secret())
+        .build()
+        .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
     assert!(refused.message().contains("`auth`"), "{refused}");
 }

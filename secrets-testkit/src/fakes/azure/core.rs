@@ -82,7 +82,10 @@ impl Reply {
 
     /// An error as Key Vault writes it.
     pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::new(status, json!({ "error": { "code": code, "message": message } }).to_string())
+        Self::new(
+            status,
+            json!({ "error": { "code": code, "message": message } }).to_string(),
+        )
     }
 
     /// The same, with the inner reason.
@@ -154,14 +157,21 @@ impl Core {
             path: asked.path.to_owned(),
             status: reply.as_ref().map_or(0, |reply| reply.status),
         });
-        reply.map(|reply| reply.header("x-ms-request-id", format!("00000000-0000-4000-8000-{number:012x}")))
+        reply.map(|reply| {
+            reply.header(
+                "x-ms-request-id",
+                format!("00000000-0000-4000-8000-{number:012x}"),
+            )
+        })
     }
 
     fn failed(&self, asked: &Asked<'_>, failure: &Failure) -> Reply {
         let mut reply = Reply::new(failure.status, failure.body.clone().unwrap_or_default());
         if failure.status == 401 && is_vault(asked) {
             // A refused token is always answered with the challenge.
-            reply.headers = self.unauthorized(asked, "AKV10046: Unable to validate the signature.").headers;
+            reply.headers = self
+                .unauthorized(asked, "AKV10046: Unable to validate the signature.")
+                .headers;
         }
         reply.headers.extend(failure.headers.iter().cloned());
         reply
@@ -184,7 +194,14 @@ impl Core {
             return Reply::error(400, "BadParameter", "api-version must be specified");
         }
         let host = asked.host;
-        self.secrets.handle(asked.method, asked.path, asked.query, host, asked.body, asked.wall)
+        self.secrets.handle(
+            asked.method,
+            asked.path,
+            asked.query,
+            host,
+            asked.body,
+            asked.wall,
+        )
     }
 
     fn unauthorized(&self, asked: &Asked<'_>, message: &str) -> Reply {

@@ -75,7 +75,10 @@ impl Issuer {
             return Reply::json(configuration(asked.host).to_string());
         }
         if asked.path == "common/discovery/instance" {
-            let endpoint = format!("https://{}/{TENANT}/v2.0/.well-known/openid-configuration", asked.host);
+            let endpoint = format!(
+                "https://{}/{TENANT}/v2.0/.well-known/openid-configuration",
+                asked.host
+            );
             let body = json!({ "tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": [] });
             return Reply::json(body.to_string());
         }
@@ -89,7 +92,12 @@ impl Issuer {
         let form = String::from_utf8_lossy(asked.body).into_owned();
         let field = |name| parameter(&form, name).unwrap_or_default();
         if field("grant_type") != "client_credentials" {
-            return refusal(400, "unsupported_grant_type", 70_003, "The grant type is not supported.");
+            return refusal(
+                400,
+                "unsupported_grant_type",
+                70_003,
+                "The grant type is not supported.",
+            );
         }
         let scope = field("scope");
         let resource = scope.split(' ').find_map(|scope| scope.strip_suffix("/.default"));
@@ -100,14 +108,28 @@ impl Issuer {
         let assertion = field("client_assertion");
         let federated = self.federated.get(&client);
         match (self.apps.get(&client), federated) {
-            (None, None) => return refusal(400, "unauthorized_client", 700_016, "Application was not found."),
+            (None, None) => {
+                return refusal(400, "unauthorized_client", 700_016, "Application was not found.");
+            }
             (_, Some(tokens)) if !assertion.is_empty() => {
                 if !tokens.contains(&assertion) {
-                    return refusal(401, "invalid_client", 700_213, "No matching federated identity record found.");
+                    return refusal(
+                        401,
+                        "invalid_client",
+                        700_213,
+                        "No matching federated identity record found.",
+                    );
                 }
             }
             (Some(secret), _) if *secret == field("client_secret") => {}
-            _ => return refusal(401, "invalid_client", 7_000_215, "Invalid client secret provided."),
+            _ => {
+                return refusal(
+                    401,
+                    "invalid_client",
+                    7_000_215,
+                    "Invalid client secret provided.",
+                );
+            }
         }
         let token = self.issue(resource, asked.now);
         let seconds = self.lifetime.as_secs();
@@ -133,7 +155,13 @@ impl Issuer {
             "msi/token" => return Reply::new(401, r#"{"statusCode":401,"message":"Unauthorized"}"#),
             _ => return Reply::new(404, ""),
         }
-        let names = ["client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
+        let names = [
+            "client_id",
+            "object_id",
+            "principal_id",
+            "msi_res_id",
+            "mi_res_id",
+        ];
         let id = names.into_iter().find_map(|name| asked.parameter(name));
         if !self.identities.contains(&id) {
             return refused("Identity not found");
@@ -142,7 +170,11 @@ impl Issuer {
             return refused("Required query variable 'resource' is missing");
         };
         let token = self.issue(&resource, asked.now);
-        let ends = asked.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + self.lifetime;
+        let ends = asked
+            .wall
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            + self.lifetime;
         let mut body = json!({
             "access_token": token,
             "expires_on": ends.as_secs().to_string(),

@@ -260,7 +260,10 @@ impl FakeAzure {
     /// How many requests to a path that begins so came over the network.
     pub fn count(&self, path: &str) -> usize {
         let core = self.shared.core();
-        core.calls.iter().filter(|call| call.path.starts_with(path)).count()
+        core.calls
+            .iter()
+            .filter(|call| call.path.starts_with(path))
+            .count()
     }
 
     /// Forgets the requests so far.
@@ -273,7 +276,10 @@ impl FakeAzure {
 
     /// The requests that vault and authority have read since they were last started, with their headers.
     pub fn requests(&self) -> Vec<Request> {
-        self.server().as_ref().map(HttpServer::requests).unwrap_or_default()
+        self.server()
+            .as_ref()
+            .map(HttpServer::requests)
+            .unwrap_or_default()
     }
 
     fn server(&self) -> MutexGuard<'_, Option<HttpServer>> {
@@ -315,7 +321,11 @@ impl FakeAzureBuilder {
     /// When no port or thread can be had.
     pub fn start(self) -> io::Result<FakeAzure> {
         let ca = TestCa::new();
-        let names = ["*.vault.azure.net", "*.vault.azure.cn", "*.vault.usgovcloudapi.net"];
+        let names = [
+            "*.vault.azure.net",
+            "*.vault.azure.cn",
+            "*.vault.usgovcloudapi.net",
+        ];
         let names = names.iter().chain(HOSTS).chain(&["localhost"]);
         let issued = ca.issue(names.map(|name| (*name).to_owned()));
         let shared = Arc::new(Shared {

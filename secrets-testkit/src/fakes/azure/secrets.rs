@@ -62,7 +62,10 @@ impl Secrets {
         now: SystemTime,
     ) -> Reply {
         let parts: Vec<_> = path.split('/').collect();
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         match (method, parts.as_slice()) {
             ("GET", ["secrets"]) => self.list(query, host),
             ("GET", ["secrets", name, ""]) => self.read(name, None, host),
@@ -76,15 +79,22 @@ impl Secrets {
                 Some(_) => Reply::new(204, ""),
                 None => absent(name),
             },
-            ("POST", ["deletedsecrets", name, "recover"]) => match self.deleted.remove(&name.to_lowercase()) {
-                Some((entry, _)) => {
-                    let reply = entry.versions.last().map(|version| version.bundle(&entry.name, host, false));
-                    self.live.insert(name.to_lowercase(), entry);
-                    Reply::json(reply.unwrap_or_default().to_string())
+            ("POST", ["deletedsecrets", name, "recover"]) => {
+                match self.deleted.remove(&name.to_lowercase()) {
+                    Some((entry, _)) => {
+                        let reply = entry
+                            .versions
+                            .last()
+                            .map(|version| version.bundle(&entry.name, host, false));
+                        self.live.insert(name.to_lowercase(), entry);
+                        Reply::json(reply.unwrap_or_default().to_string())
+                    }
+                    None => absent(name),
                 }
-                None => absent(name),
-            },
-            (_, ["secrets" | "deletedsecrets", ..]) => Reply::error(405, "MethodNotAllowed", "Method not allowed"),
+            }
+            (_, ["secrets" | "deletedsecrets", ..]) => {
+                Reply::error(405, "MethodNotAllowed", "Method not allowed")
+            }
             _ => Reply::new(404, ""),
         }
     }
@@ -115,7 +125,8 @@ impl Secrets {
             return Reply::error(400, "BadParameter", "The request URI contains an invalid name");
         }
         if self.deleted.contains_key(&name.to_lowercase()) {
-            let message = "Secret is currently in a deleted but recoverable state, and its name cannot be reused";
+            let message =
+                "Secret is currently in a deleted but recoverable state, and its name cannot be reused";
             return Reply::inner(409, "Conflict", message, "ObjectIsDeletedButRecoverable");
         }
         let Ok(written) = serde_json::from_slice::<Written>(body) else {
@@ -139,7 +150,10 @@ impl Secrets {
             attributes.insert(key.to_owned(), set);
         }
         let version = Version {
-            id: format!("{:032x}", u128::from(self.written) * 0x9e37_79b9_7f4a_7c15_f39c_0c6d),
+            id: format!(
+                "{:032x}",
+                u128::from(self.written) * 0x9e37_79b9_7f4a_7c15_f39c_0c6d
+            ),
             value,
             content_type: written.content_type,
             attributes,
@@ -202,12 +216,17 @@ impl Secrets {
         let mut value = Vec::new();
         let mut last = String::new();
         while let Some((key, entry)) = rest.next_if(|_| value.len() < size) {
-            value.extend(entry.versions.last().map(|version| version.bundle(&entry.name, host, true)));
+            value.extend(
+                entry
+                    .versions
+                    .last()
+                    .map(|version| version.bundle(&entry.name, host, true)),
+            );
             last.clone_from(key);
         }
-        let next = rest.peek().map(|_| {
-            format!("https://{host}/secrets?api-version=7.6&$skiptoken={last}&maxresults={size}")
-        });
+        let next = rest
+            .peek()
+            .map(|_| format!("https://{host}/secrets?api-version=7.6&$skiptoken={last}&maxresults={size}"));
         Reply::json(json!({ "value": value, "nextLink": next }).to_string())
     }
 
