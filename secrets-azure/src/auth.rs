@@ -207,12 +207,10 @@ impl Way<'_> {
     /// Options for a credential of the SDK: this transport, one attempt, this authority and no variable.
     pub(crate) fn options(&self) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
-        cloud.authority_host = self
-            .transport
-            .authority()
-            .as_str()
+        let authority = self.transport.authority().as_str();
+        authority
             .trim_end_matches('/')
-            .to_owned();
+            .clone_into(&mut cloud.authority_host);
         ClientOptions {
             transport: Some(SdkTransport::with_policy(Arc::new(self.transport.clone()))),
             retry: RetryOptions::none(),

@@ -4,7 +4,7 @@ use secrets_azure::{Auth, AzureBackend, Cloud, Identity};
 use secrets_core::{Result, SecretBackend};
 
 use crate::backends::Driver;
-use crate::parameter::Parameter;
+use crate::parameter::{Parameter, Value};
 use crate::uri::{Uri, invalid};
 
 pub(super) const DRIVER: Driver = Driver {
@@ -60,7 +60,7 @@ fn open(uri: &mut Uri<'_>) -> Result<Box<dyn SecretBackend>> {
         builder = builder.application(application.text());
     }
     // The authority of a cloud that has no name here: where the webhook of workload identities puts it, too.
-    let authority = uri.take("authority").map(|authority| authority.text());
+    let authority = uri.take("authority").map(Value::text);
     let cloud = uri.take("cloud");
     let variable = variable("AZURE_AUTHORITY_HOST").filter(|_| cloud.is_none());
     if let Some(authority) = authority.or(variable.and_then(|host| host.into_string().ok())) {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrets_core::{Error, ErrorKind, Result};
+use secrets_core::{Cause, Error, ErrorKind, Result};
 
 use super::client_secret::ClientSecret;
 use super::managed_identity::{Identity, ManagedIdentity};
@@ -158,7 +158,7 @@ impl DefaultOrder {
 
 /// Whether an identity endpoint says that it has no such identity.
 fn absent(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unauthenticated && error.cause().and_then(|cause| cause.status()) == Some(400)
+    error.kind() == ErrorKind::Unauthenticated && error.cause().and_then(Cause::status) == Some(400)
 }
 
 #[async_trait]
@@ -182,10 +182,10 @@ impl Method for DefaultOrder {
     }
 
     async fn login(&self, way: Way<'_>) -> Result<Grant> {
-        if let Some(found) = self.found() {
-            if let Some(outcome) = self.with(found, way).await {
-                return outcome;
-            }
+        if let Some(found) = self.found()
+            && let Some(outcome) = self.with(found, way).await
+        {
+            return outcome;
         }
         self.search(way).await
     }

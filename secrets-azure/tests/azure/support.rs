@@ -90,7 +90,7 @@ impl Scene {
                 if self
                     .clock
                     .next_wake()
-                    .is_none_or(|wake| wake < PATIENCE - HOUR / 4)
+                    .is_none_or(|wake| wake + HOUR / 4 < PATIENCE)
                 {
                     return;
                 }
