@@ -6,6 +6,8 @@ mod aws;
 mod aws_options;
 #[cfg(feature = "aws-ssm")]
 mod aws_ssm;
+#[cfg(feature = "azure")]
+mod azure;
 #[cfg(feature = "env")]
 mod env;
 #[cfg(feature = "file")]
@@ -62,6 +64,7 @@ macro_rules! scheme {
 pub(crate) const SCHEMES: &[Scheme] = &[
     scheme!("aws", feature = "aws", aws::DRIVER),
     scheme!("aws-ssm", feature = "aws-ssm", aws_ssm::DRIVER),
+    scheme!("azure", feature = "azure", azure::DRIVER),
     scheme!("env", feature = "env", env::DRIVER),
     scheme!("file", feature = "file", file::DRIVER),
     scheme!("k8s", feature = "k8s", k8s::DRIVER),

@@ -52,6 +52,7 @@
 //! |---|---|---|
 //! | `aws` | | AWS Secrets Manager: the module `aws`, the scheme `aws:` |
 //! | `aws-ssm` | | AWS Systems Manager Parameter Store: the module `aws`, the scheme `aws-ssm:` |
+//! | `azure` | | Azure Key Vault: the module `azure`, the scheme `azure:`; needs Rust 1.88 |
 //! | `env` | yes | environment variables: the module `env`, the scheme `env:` |
 //! | `file` | yes | files: the module `file`, the scheme `file:` |
 //! | `file-watch` | | changes of files as they happen |
@@ -82,6 +83,9 @@ pub use open::{backend_for, builder_for, from_env, open};
 #[cfg(any(feature = "aws", feature = "aws-ssm"))]
 #[doc(inline)]
 pub use secrets_aws as aws;
+#[cfg(feature = "azure")]
+#[doc(inline)]
+pub use secrets_azure as azure;
 #[doc(inline)]
 pub use secrets_core::*;
 #[cfg(feature = "env")]

@@ -137,6 +137,29 @@ fn features() -> Vec<String> {
         .collect()
 }
 
+/// The most external crates that the feature `azure` may bring to a running program.
+const MOST_FOR_AZURE: usize = 140;
+
+#[test]
+fn azure_brings_at_most_140_crates_and_one_rustls() {
+    let arguments = [
+        "--package",
+        "secrets",
+        "--edges",
+        "normal",
+        "--no-default-features",
+        "--features",
+        "azure",
+    ];
+    let mut crates = tree(&arguments);
+    crates.retain(|name| !name.starts_with("secrets"));
+    let list = crates.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    assert!(crates.len() <= MOST_FOR_AZURE, "{} crates: {list}", crates.len());
+    assert_eq!(named(&crates, &["rustls"]).len(), 1, "{list}");
+    assert_eq!(named(&crates, &["hyper"]).len(), 1, "{list}");
+    assert_eq!(named(&crates, FOREIGN), [""; 0], "{list}");
+}
+
 #[test]
 fn each_feature_brings_its_own_sdk_and_no_other() {
     let features = features();

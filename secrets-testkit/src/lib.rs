@@ -125,7 +125,7 @@ mod conformance;
 mod events;
 mod facts;
 mod failure;
-#[cfg(any(feature = "fake-aws", feature = "fake-k8s", feature = "fake-vault"))]
+#[cfg(any(feature = "fake-aws", feature = "fake-azure", feature = "fake-k8s", feature = "fake-vault"))]
 pub mod fakes;
 mod gate;
 mod harness;

@@ -4,5 +4,7 @@
 pub mod aws;
 #[cfg(feature = "fake-k8s")]
 pub mod k8s;
+#[cfg(feature = "fake-azure")]
+pub mod azure;
 #[cfg(feature = "fake-vault")]
 pub mod vault;
