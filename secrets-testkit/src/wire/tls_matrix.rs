@@ -2,11 +2,12 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use secrets_core::{Error, ErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::worker::{Stop, Stopped, Worker};
 use super::{Body, Endpoint, HttpServer, Issued, Response, TestCa};
@@ -146,7 +147,8 @@ impl TlsMatrix {
     {
         let scene = Scene::new(&self.host, case, status);
         let scene = scene.map_err(|error| Failure::new(error.to_string()))?;
-        let Err(error) = read(scene.endpoint.clone()).await else {
+        let outcome = tokio::time::timeout(PATIENCE, read(scene.endpoint.clone())).await;
+        let Err(error) = outcome.map_err(|_| Failure::new("it did not end"))? else {
             return Err(Failure::new("it was read"));
         };
         let (kinds, words): (&[_], &[_]) = if case.is_redirect() {
@@ -163,9 +165,12 @@ impl TlsMatrix {
         let mut printed = Printed::default();
         printed.error(&error);
         printed.shows_nothing_of("the token", token)?;
-        scene.was_told_nothing()
+        scene.was_told_nothing().await
     }
 }
+
+/// How long one read may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The statuses that send a client elsewhere.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -254,12 +259,31 @@ impl Scene {
         }
     }
 
-    fn was_told_nothing(&self) -> Result<(), Failure> {
+    async fn was_told_nothing(&self) -> Result<(), Failure> {
         let requests = self.impostor.as_ref().map_or(0, HttpServer::request_count);
         ensure(requests == 0, || format!("{requests} requests were sent"))?;
-        let connections = self.elsewhere.as_ref().map_or(0, HttpServer::connection_count);
-        ensure(connections == 0, || "the redirect was followed".into())
+        let Some(elsewhere) = &self.elsewhere else {
+            return Ok(());
+        };
+        // Connections are taken in order: once this one has got its answer, all that came before have been counted.
+        let probed = probe(elsewhere.address()).await;
+        probed.map_err(|error| {
+            Failure::new(format!("cannot tell whether the redirect was followed: {error}"))
+        })?;
+        ensure(elsewhere.connection_count() == 1, || {
+            "the redirect was followed".into()
+        })
     }
+}
+
+/// Connects, says nothing that makes sense, and waits for the end.
+async fn probe(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"what?\r\n\r\n").await?;
+    stream.shutdown().await?;
+    // How it ends is no matter.
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    Ok(())
 }
 
 async fn greet(_: super::Request) -> Response {
@@ -290,6 +314,7 @@ async fn serve_old(listener: std::net::TcpListener, mut stop: Stopped) {
                 let mut hello = [0; 4096];
                 let _ = stream.read(&mut hello).await;
                 let _ = stream.write_all(&old_server_hello()).await;
+                let _ = stream.shutdown().await;
                 // The client's alert, or its end.
                 let _ = stream.read(&mut hello).await;
             }
