@@ -67,24 +67,19 @@ enum Careless {
 }
 
 async fn read(careless: Careless, endpoint: Endpoint, token: &str) -> Result<()> {
-    let answer = match get(&endpoint, token).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            if careless == Careless::TriesWithoutTls {
-                let stream = TcpStream::connect(endpoint.address).await.unwrap();
-                let _ = exchange(stream, token).await;
-            }
-            let kind = match careless {
-                Careless::CallsItTimeout => ErrorKind::Timeout,
-                _ => ErrorKind::Unavailable,
-            };
-            return match careless {
-                Careless::ReadsAnyway => Ok(()),
-                Careless::SaysNothingOfTls => Err(Error::new(kind, "no connection")),
-                Careless::ShowsItsToken => Err(Error::new(kind, format!("TLS failed with {token}"))),
-                _ => Err(Error::new(kind, "the certificate cannot be verified")),
-            };
+    let Ok(answer) = get(&endpoint, token).await else {
+        if careless == Careless::TriesWithoutTls {
+            let stream = TcpStream::connect(endpoint.address).await.unwrap();
+            let _ = exchange(stream, token).await;
         }
+        let unavailable = |message: String| Err(Error::new(ErrorKind::Unavailable, message));
+        return match careless {
+            Careless::CallsItTimeout => Err(Error::new(ErrorKind::Timeout, "the certificate took too long")),
+            Careless::ReadsAnyway => Ok(()),
+            Careless::SaysNothingOfTls => unavailable("no connection".into()),
+            Careless::ShowsItsToken => unavailable(format!("TLS failed with {token}")),
+            _ => unavailable("the certificate cannot be verified".into()),
+        };
     };
     if let (Careless::FollowsRedirects, Some(to)) = (careless, &answer.location) {
         let authority = to.split('/').nth(2).unwrap();
@@ -156,7 +151,7 @@ impl fmt::Debug for Toy {
 
 #[async_trait]
 impl SecretBackend for Toy {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "toy"
     }
 

@@ -25,10 +25,11 @@ use crate::{Canary, Failure};
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let token = Canary::random();
-/// let checked = TlsMatrix::new("localhost").check(&token, async |endpoint| {
+/// let matrix = TlsMatrix::new("localhost");
+/// let checked = matrix.check(&token, async |endpoint| {
 ///     // Build the backend for `endpoint.url`, trusting `endpoint.ca_pem`, with the token; read; return the outcome.
 /// #   let _ = endpoint;
-///     Err(Error::new(ErrorKind::Unavailable, "TLS failed: the certificate is not trusted; give its authority"))
+///     Err(Error::new(ErrorKind::Unavailable, "the certificate is not trusted, or a redirect was not followed"))
 /// });
 /// checked.await.unwrap();
 /// # });
