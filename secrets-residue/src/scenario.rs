@@ -7,7 +7,7 @@ use secrets_core::{
 };
 use tokio::runtime::Runtime;
 
-use crate::canary::Form;
+use crate::canary::{Canary, Form};
 use crate::message::Settings;
 use crate::subject::{OTHER, SECRET, Subject};
 
@@ -220,7 +220,7 @@ fn planted(settings: &Settings, observer: &mut impl Observer) -> Result<()> {
         .iter()
         .find(|form| form.form == Form::Plain)
         .ok_or_else(missing)?;
-    let mut on_the_stack = [0_u8; 48];
+    let mut on_the_stack = [0_u8; Canary::VALUE];
     for (to, from) in on_the_stack.iter_mut().zip(&plain.bytes) {
         *to = from ^ settings.mask;
     }
