@@ -61,9 +61,32 @@
 //! | `k8s-openapi-earliest` | | chooses that version, for applications that have no other Kubernetes crate; not part of `full` |
 //! | `vault` | | `HashiCorp` Vault and `OpenBao`: the module `vault`, the scheme `vault:` |
 //! | `full` | | every backend |
+//! | `harden` | | `harden_process()`: no core dumps, no tracing by other processes; see [below](#memory) |
+//! | `zeroizing-alloc` | | `ZeroAlloc`: an allocator that wipes what is freed; see [below](#memory) |
 //! | `tracing` | yes | spans and events on everything but a cache hit; never a value |
 //!
 //! A crate that only reads secrets, or that implements a backend, can depend on `secrets-core` alone.
+//!
+//! # Memory
+//!
+//! What this library allocates for a value, it wipes. What other crates allocate on the way, such as the buffers of TLS
+//! and HTTP, it cannot reach. A global allocator can, and only an application may choose one; with the feature
+//! `zeroizing-alloc` it is one line:
+//!
+//! ```
+//! # #[cfg(feature = "zeroizing-alloc")]
+//! #[global_allocator]
+//! static ALLOCATOR: secrets::ZeroAlloc<std::alloc::System> = secrets::ZeroAlloc(std::alloc::System);
+//! # fn main() {}
+//! ```
+//!
+//! It wraps another allocator, the system's here, and wipes each block before that gets it back. That costs 2 to 4 ns for a
+//! small block, one pass over a large one, and growing a block always moves it; a cache hit allocates nothing and costs the
+//! same, a fetch differs by less than can be measured. What lives (an open connection's buffers, stacks, the environment) is
+//! not wiped by it: the backends' option for idle connections closes the first of these gaps. What is left, by backend and
+//! with either allocator, is measured by tests and stands in SECURITY.md.
+//!
+//! Other processes of the same user are kept out of the memory by `harden_process()`, with the feature `harden`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -73,12 +96,16 @@
 
 mod backends;
 mod credentials;
+#[cfg(feature = "harden")]
+mod harden;
 mod open;
 mod options;
 mod parameter;
 mod uri;
 
 pub use credentials::CREDENTIAL_PARAMETERS;
+#[cfg(feature = "harden")]
+pub use harden::harden_process;
 pub use open::{backend_for, builder_for, from_env, open};
 #[cfg(any(feature = "aws", feature = "aws-ssm"))]
 #[doc(inline)]
@@ -100,6 +127,9 @@ pub use secrets_k8s as k8s;
 #[cfg(feature = "vault")]
 #[doc(inline)]
 pub use secrets_vault as vault;
+#[cfg(feature = "zeroizing-alloc")]
+#[doc(no_inline)]
+pub use zeroizing_alloc::ZeroAlloc;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -95,9 +95,11 @@
 //!
 //! # What the kit does not test
 //!
-//! What only a real socket shows: the table of errors, limits on size, redirects, certificates, logins. Write those tests
-//! over the module `wire`: an HTTP server to build a fake on, certificates that are wrong in one way each, and a wire that
-//! breaks in the middle of a response.
+//! What only a real socket shows: the table of errors, limits on size, logins. Write those tests over the module `wire`: an
+//! HTTP server to build a fake on, certificates, and a wire that breaks in the middle of a response. Two tables there are
+//! the same for every backend and need only a function that builds yours: `TlsMatrix` (laws S3 and S4) is a way to the store
+//! that is wrong in one way each, `LeakTable` (S1, E5, S7) a store that answers everything with what must not be printed; and
+//! `behind_a_proxy` (S5) runs a test where the environment names a proxy.
 //!
 //! # What is logged while the cases run
 //!
@@ -131,6 +133,7 @@ mod gate;
 mod harness;
 mod memory;
 mod memory_harness;
+mod printed;
 mod scripted;
 mod store;
 mod through_manager;

@@ -263,8 +263,8 @@ pub(crate) fn transport(error: &reqwest::Error) -> Error {
         if certificate(error) {
             (
                 "tls",
-                "the TLS handshake with Vault failed: its certificate is not trusted, has expired or is for another \
-                 name; check the address, and give its authority (`ca_file`)",
+                "the TLS handshake with Vault failed: its certificate is not trusted, has expired or is for another name, \
+                 or it speaks no TLS 1.2; check the address, and give its authority (`ca_file`)",
             )
         } else {
             (
@@ -290,6 +290,7 @@ fn certificate(error: &reqwest::Error) -> bool {
         if text.contains("certificate")
             || text.contains("alert")
             || text.contains("Handshake")
+            || text.contains("incompatible")
             || text.contains("corrupt message")
         {
             return true;

@@ -76,10 +76,10 @@ pub(crate) async fn e5_errors_show_no_value(bench: &Bench<'_>) -> Result<(), Fai
     let mut errors = 0;
     for request in &requests {
         match bench.backend().get(*request).await {
-            Ok(fetched) => exposure.look("what was fetched", &fetched),
+            Ok(fetched) => exposure.printed.look("what was fetched", &fetched),
             Err(error) => {
                 errors += 1;
-                exposure.error(&error);
+                exposure.printed.error(&error);
             }
         }
     }
@@ -87,15 +87,15 @@ pub(crate) async fn e5_errors_show_no_value(bench: &Bench<'_>) -> Result<(), Fai
     requests.push(ReadRequest::new(&name));
     for answer in bench.backend().get_many(&requests).await {
         match answer {
-            Ok(fetched) => exposure.look("what was fetched", &fetched),
-            Err(error) => exposure.error(&error),
+            Ok(fetched) => exposure.printed.look("what was fetched", &fetched),
+            Err(error) => exposure.printed.error(&error),
         }
     }
     bench.delete(&name).await?;
     let error = bench
         .expect_kind(ReadRequest::new(&name), &[ErrorKind::NotFound])
         .await?;
-    exposure.error(&error);
+    exposure.printed.error(&error);
     exposure.conclude()
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn e5_faults_are_told_apart_and_show_nothing(bench: &Bench<'_>)
         let error = failed
             .map_err(|failure| Failure::new(format!("under the fault {fault:?}, {}", failure.reason())))?;
         ensure_names(&error, &name)?;
-        exposure.error(&error);
+        exposure.printed.error(&error);
         for answer in bench.backend().get_many(&[request, request]).await {
             let Err(error) = answer else {
                 return Err(Failure::new(format!(
@@ -125,9 +125,9 @@ pub(crate) async fn e5_faults_are_told_apart_and_show_nothing(bench: &Bench<'_>)
             ensure(fault.kinds().contains(&error.kind()), || {
                 format!("under the fault {fault:?}, `get_many` answered with {error}")
             })?;
-            exposure.error(&error);
+            exposure.printed.error(&error);
         }
-        exposure.look("the backend", bench.backend());
+        exposure.printed.look("the backend", bench.backend());
         bench.heal().await?;
         let secret = bench.secret(request).await.map_err(|failure| {
             Failure::new(format!(
@@ -135,7 +135,7 @@ pub(crate) async fn e5_faults_are_told_apart_and_show_nothing(bench: &Bench<'_>)
                 failure.reason()
             ))
         })?;
-        exposure.look("a secret", &secret);
+        exposure.printed.look("a secret", &secret);
     }
     exposure.conclude()
 }

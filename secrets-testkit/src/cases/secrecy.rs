@@ -1,21 +1,21 @@
 //! S1: what is confidential shows nowhere.
 
-use std::error::Error as _;
-use std::fmt::Debug;
-
-use secrets_core::{Error, Fetched, ReadRequest, SecretName, WatchedNames};
+use secrets_core::{ReadRequest, SecretName, WatchedNames};
 
 use crate::bench::{Bench, ensure};
 use crate::capture::Capture;
 use crate::facts::Fault;
+use crate::printed::Printed;
 use crate::{Canary, Failure};
 
 /// The backend, secrets, metadata and errors, printed in every way, show no value and no credential.
 pub(crate) async fn s1_debug_shows_no_value(bench: &Bench<'_>) -> Result<(), Failure> {
     let mut exposure = Exposure::new(bench)?;
-    exposure.look("the backend", bench.backend());
+    exposure.printed.look("the backend", bench.backend());
     use_all(bench, &mut exposure).await?;
-    exposure.look("the backend, after it was used", bench.backend());
+    exposure
+        .printed
+        .look("the backend, after it was used", bench.backend());
     exposure.conclude()
 }
 
@@ -43,7 +43,9 @@ pub(crate) async fn s1_logs_show_no_value(bench: &Bench<'_>) -> Result<(), Failu
     let _ = own.shutdown().await;
     drop(own);
     for record in capture.records() {
-        exposure.text("a record of the process's log", record.to_string());
+        exposure
+            .printed
+            .text("a record of the process's log", record.to_string());
     }
     exposure.conclude()
 }
@@ -62,29 +64,31 @@ async fn use_all(bench: &Bench<'_>, exposure: &mut Exposure<'_, '_>) -> Result<(
     requests.push(request.with_version(version.as_ref()));
     for request in &requests {
         match backend.get(*request).await {
-            Ok(fetched) => exposure.fetched(&fetched),
-            Err(error) => exposure.error(&error),
+            Ok(fetched) => exposure.printed.fetched(&fetched),
+            Err(error) => exposure.printed.error(&error),
         }
     }
     for answer in backend.get_many(&requests).await {
         match answer {
-            Ok(fetched) => exposure.fetched(&fetched),
-            Err(error) => exposure.error(&error),
+            Ok(fetched) => exposure.printed.fetched(&fetched),
+            Err(error) => exposure.printed.error(&error),
         }
     }
     let known = bench.secret(request).await?;
     match backend.get(request.with_known(known.metadata())).await {
-        Ok(fetched) => exposure.fetched(&fetched),
-        Err(error) => exposure.error(&error),
+        Ok(fetched) => exposure.printed.fetched(&fetched),
+        Err(error) => exposure.printed.error(&error),
     }
     match backend.list(None).await {
-        Ok(listed) => exposure.look("the names listed", &listed),
-        Err(error) => exposure.error(&error),
+        Ok(listed) => exposure.printed.look("the names listed", &listed),
+        Err(error) => exposure.printed.error(&error),
     }
     if let Err(error) = backend.check().await {
-        exposure.error(&error);
+        exposure.printed.error(&error);
     }
-    exposure.text("the fault domain", backend.fault_domain(&name).into());
+    exposure
+        .printed
+        .text("the fault domain", backend.fault_domain(&name).into());
     drop(events);
     Ok(())
 }
@@ -93,7 +97,7 @@ async fn use_all(bench: &Bench<'_>, exposure: &mut Exposure<'_, '_>) -> Result<(
 pub(crate) struct Exposure<'b, 'h> {
     bench: &'b Bench<'h>,
     values: Vec<Canary>,
-    printed: Vec<(String, String)>,
+    pub(crate) printed: Printed,
 }
 
 impl<'b, 'h> Exposure<'b, 'h> {
@@ -107,7 +111,7 @@ impl<'b, 'h> Exposure<'b, 'h> {
         Ok(Self {
             bench,
             values: Vec::new(),
-            printed: Vec::new(),
+            printed: Printed::default(),
         })
     }
 
@@ -123,51 +127,13 @@ impl<'b, 'h> Exposure<'b, 'h> {
         Ok(version)
     }
 
-    pub(crate) fn text(&mut self, what: &str, text: String) {
-        self.printed.push((what.into(), text));
-    }
-
-    pub(crate) fn look(&mut self, what: &str, printed: &dyn Debug) {
-        self.text(&format!("`Debug` of {what}"), format!("{printed:?}"));
-        self.text(&format!("`{{:#?}}` of {what}"), format!("{printed:#?}"));
-    }
-
-    pub(crate) fn fetched(&mut self, fetched: &Fetched) {
-        self.look("what was fetched", fetched);
-        if let Fetched::Value(secret) = fetched {
-            self.look("the metadata", secret.metadata());
-            self.look(
-                "the names of the fields",
-                &secret.field_names().collect::<Vec<_>>(),
-            );
-        }
-    }
-
-    pub(crate) fn error(&mut self, error: &Error) {
-        self.look("an error", error);
-        self.text("an error", error.to_string());
-        self.text("an error's message", error.message().to_owned());
-        let mut source = error.source();
-        while let Some(cause) = source {
-            self.look("an error's cause", cause);
-            self.text("an error's cause", cause.to_string());
-            source = cause.source();
-        }
-    }
-
     /// Nothing that was printed has anything confidential in it.
     pub(crate) fn conclude(self) -> Result<(), Failure> {
         let values = self.values.iter().map(|canary| ("a secret's value", canary));
         let credentials = &self.bench.facts().credentials;
         let credentials = credentials.iter().map(|canary| ("a credential", canary));
         for (whose, canary) in values.chain(credentials) {
-            for (what, text) in &self.printed {
-                if let Some(form) = canary.find_in(text) {
-                    return Err(Failure::new(format!(
-                        "{what} shows {whose}, or a part of it, as {form}"
-                    )));
-                }
-            }
+            self.printed.shows_nothing_of(whose, canary)?;
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use secrets_core::{ErrorKind, SecretBackend};
+use secrets_testkit::Canary;
 use secrets_testkit::fakes::vault::{Failure, NodeState};
-use secrets_testkit::wire::{Body, HttpServer, Issued, Response, TestCa, WireFault, WireProxy};
+use secrets_testkit::wire::{HttpServer, Response, TestCa, TlsMatrix, WireFault, WireProxy, behind_a_proxy};
 use secrets_vault::{Engine, VaultBackend, VaultBuilder};
 
 use crate::support::{Scene, kind, read};
@@ -70,38 +71,22 @@ async fn e7_every_way_in_which_the_wire_breaks_has_its_kind() {
 }
 
 #[tokio::test]
-async fn s3_certificates_that_do_not_fit_are_refused() {
+async fn s3_s4_no_way_that_is_wrong_is_taken() {
+    let token = Canary::random();
+    TlsMatrix::new("localhost")
+        .check(&token, |endpoint| {
+            let builder = VaultBackend::builder(endpoint.url).ca_pem(endpoint.ca_pem);
+            let backend = builder.token(token.expose()).build().unwrap();
+            async move { read(&backend, "a").await.map(drop) }
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn s3_only_the_authorities_given_are_trusted_and_tls_12_is_spoken() {
     let scene = Scene::new();
     let ca = TestCa::new();
-    let serve = |issued: Issued| {
-        HttpServer::builder()
-            .tls(issued.server_config())
-            .start(|_| async { Response::new(Body::empty()) })
-            .unwrap()
-    };
-    let servers = [
-        (
-            "an unknown authority's",
-            serve(TestCa::new().issue(["localhost"])),
-        ),
-        ("an expired one", serve(ca.issue_expired(["localhost"]))),
-        (
-            "one that is not valid yet",
-            serve(ca.issue_not_yet_valid(["localhost"])),
-        ),
-        ("one for another name", serve(ca.issue(["vault.example.com"]))),
-    ];
-    for (what, server) in servers {
-        let builder = VaultBackend::builder(server.url_for("localhost")).ca_pem(ca.pem());
-        let backend = builder.token("hvs.CANARY").build().unwrap();
-        let error = read(&backend, "a").await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.cause().unwrap().code()),
-            (ErrorKind::Unavailable, Some("tls")),
-            "{what}"
-        );
-        assert_eq!(server.request_count(), 0, "{what}: nothing was sent");
-    }
     // A private authority is no authority of the platform.
     let backend = VaultBackend::builder(scene.vault.address())
         .token("hvs.CANARY")
@@ -314,10 +299,9 @@ async fn v8_malformed_answers_are_never_a_value() {
     }
 }
 
-/// The variables of a proxy are read when a client is made: in a process of its own, so that no other test sees them.
 #[test]
 fn s5_loopback_never_goes_through_a_proxy() {
-    if std::env::var_os("SECRETS_VAULT_S5").is_some() {
+    behind_a_proxy("transport::s5_loopback_never_goes_through_a_proxy", || {
         let scene = Scene::new();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -325,37 +309,7 @@ fn s5_loopback_never_goes_through_a_proxy() {
             .unwrap();
         let backend = scene.app_role().build().unwrap();
         assert_eq!(runtime.block_on(kind(&backend, "a")), Ok(()));
-        return;
-    }
-    let proxy = HttpServer::start(|_| async { Response::new(Body::empty()) }).unwrap();
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "transport::s5_loopback_never_goes_through_a_proxy",
-            "--nocapture",
-        ])
-        .env("SECRETS_VAULT_S5", "1")
-        .envs(
-            [
-                "HTTP_PROXY",
-                "HTTPS_PROXY",
-                "ALL_PROXY",
-                "http_proxy",
-                "https_proxy",
-                "all_proxy",
-            ]
-            .map(|name| (name, proxy.url())),
-        )
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
-        .output()
-        .unwrap();
-    assert!(
-        child.status.success(),
-        "{}",
-        String::from_utf8_lossy(&child.stdout)
-    );
-    assert_eq!(proxy.connection_count(), 0);
+    });
 }
 
 #[tokio::test]

@@ -1,0 +1,52 @@
+//! Looks for what secrets leave behind in a process's memory (law S2).
+//!
+//! Each [`Job`] is one scenario, such as "read, then evicted", over one [`Subject`], a backend and the store behind it. It
+//! takes two processes. The *stage* makes canaries and runs the store; the *process looked at*, one of the two programs of
+//! this crate, uses the backend and scans its own memory after each step. They differ in their allocator: the platform's,
+//! and one that wipes what is freed. What may be found when, stands in [`Row`]s, which become the table of SECURITY.md.
+//!
+//! # Why what is found was left by the backend
+//!
+//! - The process looked at never gets a canary from the stage but through the backend. It knows them by forms that are
+//!   masked with a byte (exclusive or), and compares memory in that form. Credentials are the exception: it unmasks them
+//!   once, into the buffer that the backend is given.
+//! - One scenario a process, so that nothing is left over from another.
+//! - Memory is read through `/proc/self/maps` and `/proc/self/mem`, all of it that is mapped and readable, in chunks that
+//!   overlap; the buffer it is read into is left out, and wiped.
+//! - A fragment of eight bytes counts: an allocator overwrites the beginning of what is freed, and rarely more. The forms are
+//!   the text itself, base64 at each of its three alignments, and the escapes of JSON.
+//! - Nothing is found by a scanner that does not work: while a value is held it has to be found, planted copies of each form
+//!   too, and what the usual allocator leaves of a freed one.
+//!
+//! # A new backend
+//!
+//! One file in `subjects`: a [`Stage`] that runs its store, a function that builds it, and its rows; and a line in
+//! [`subjects`].
+
+//!
+//! # Where
+//!
+//! On Linux, whose processes can read their own memory as a file. Elsewhere this crate is empty.
+
+#![forbid(unsafe_code)]
+#![cfg(target_os = "linux")]
+
+mod canary;
+mod driver;
+mod looked_at;
+mod message;
+mod row;
+mod scan;
+mod scenario;
+mod subject;
+mod subjects;
+
+pub use canary::{Canary, Form, Masked};
+pub use driver::{Allocator, Outcome, run};
+pub use looked_at::main;
+pub use message::Settings;
+pub use row::{Job, Promise, Row, table};
+pub use scan::{Sighting, Sightings, scan};
+pub use scenario::{Scenario, Step};
+pub use subject::{Canaries, Situation, Stage, Subject};
+pub use subjects::subjects;
