@@ -127,7 +127,12 @@ mod conformance;
 mod events;
 mod facts;
 mod failure;
-#[cfg(any(feature = "fake-aws", feature = "fake-azure", feature = "fake-k8s", feature = "fake-vault"))]
+#[cfg(any(
+    feature = "fake-aws",
+    feature = "fake-azure",
+    feature = "fake-k8s",
+    feature = "fake-vault"
+))]
 pub mod fakes;
 mod gate;
 mod harness;

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "fake-aws")]
 pub mod aws;
-#[cfg(feature = "fake-k8s")]
-pub mod k8s;
 #[cfg(feature = "fake-azure")]
 pub mod azure;
+#[cfg(feature = "fake-k8s")]
+pub mod k8s;
 #[cfg(feature = "fake-vault")]
 pub mod vault;
