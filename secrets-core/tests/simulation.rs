@@ -2,6 +2,8 @@
 //!
 //! Each prints what it saw as a table: `cargo test -p secrets-core --test simulation -- --nocapture`.
 
+#![allow(clippy::print_stdout, reason = "the tables are for people to read")]
+
 mod common;
 
 use std::fmt::Write as _;
