@@ -535,7 +535,7 @@ async fn real_w4_a_watch_survives_outages_of_every_kind() {
 async fn real_a8_a_rotated_token_is_read_again() {
     let own = Own::start();
     own.write("smtp", "1").await;
-    let tokens = own.run.path().join("kube/apiserver/tokens.csv");
+    let tokens = own.run.path().join("kube/apiserver/tokens");
     let csv = std::fs::read_to_string(&tokens).unwrap();
     let line = csv.lines().find(|line| line.contains(",reader,")).unwrap();
     let (old, rest) = line.split_once(',').unwrap();
