@@ -1,8 +1,11 @@
 //! The laws of the contract that concern this backend, through its public face.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use secrets_core::{ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName, Version};
 use secrets_env::{EnvBackend, Variables};
+use secrets_testkit::{Canary, LeakSearch};
 
 const CANARY: &str = "canary-5e1f";
 
@@ -243,32 +246,48 @@ fn e1_wrong_options_name_themselves() {
 }
 
 #[tokio::test]
-async fn e5_s1_no_value_in_debug_and_errors() {
-    let backend = EnvBackend::builder()
-        .allow(["a", "b"])
-        .source(Variables::from([("A", CANARY), ("C", CANARY)]))
-        .build()
-        .unwrap();
-    let secret = get(&backend, "a").await.unwrap();
-    let mut texts = vec![
-        format!("{backend:?} {backend:#?} {secret:?}"),
-        format!(
-            "{:?}",
-            EnvBackend::builder().source(Variables::from([("A", CANARY)]))
-        ),
-        format!("{:#?}", Variables::from([("A", CANARY)])),
-    ];
-    for text in ["b", "c", "a b"] {
-        let error = get(&backend, text).await.unwrap_err();
-        assert_eq!(
-            (error.backend(), error.secret()),
-            (Some("env"), Some(&name(text)))
-        );
-        texts.push(format!("{error} {error:?} {error:#?}"));
+async fn s1_e5_no_failure_of_any_kind_shows_a_value() {
+    let canary = Canary::random();
+    let variables = || {
+        Variables::from([
+            ("A", canary.expose()),
+            ("C", canary.expose()),
+            ("D", r#"{"key":"x"}"#),
+        ])
+    };
+    let mut search = LeakSearch::start([canary.clone()]).unwrap();
+    search.look("the variables", &variables());
+    search.look("a builder", &EnvBackend::builder().source(variables()));
+    let allowing = EnvBackend::builder()
+        .allow(["a", "b", "d"])
+        .source(variables())
+        .build();
+    let everything = EnvBackend::builder().source(variables()).build();
+    let version = Version::new("1").unwrap();
+    for backend in [allowing.unwrap(), everything.unwrap()] {
+        let backend: Arc<dyn SecretBackend> = Arc::new(backend);
+        for text in ["a", "a b", "b", "c", "d"] {
+            search.ask(&backend, &name(text), Some(&version)).await;
+        }
     }
-    for text in texts {
-        assert!(!text.contains(CANARY), "{text}");
-    }
+    search.error(
+        EnvBackend::builder()
+            .prefix("A-")
+            .source(variables())
+            .build()
+            .unwrap_err(),
+    );
+    assert_eq!(
+        search.finish().unwrap(),
+        [
+            ErrorKind::FieldNotFound,
+            ErrorKind::InvalidConfig,
+            ErrorKind::InvalidData,
+            ErrorKind::InvalidName,
+            ErrorKind::NotFound,
+            ErrorKind::Unsupported,
+        ]
+    );
 }
 
 #[tokio::test]

@@ -8,11 +8,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use secrets_core::{
     Error, ErrorKind, Fetched, ReadRequest, Result, Secret, SecretBackend, SecretName, Version,
 };
+use secrets_testkit::{Canary, LeakSearch};
 use tempfile::TempDir;
 
 use crate::{FileBackend, FileBackendBuilder, Layout, Trim};

@@ -1,5 +1,7 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding};
 
@@ -10,28 +12,21 @@ use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding};
 #[derive(Clone)]
 pub struct Canary {
     text: String,
-    needles: Vec<Needle>,
-}
-
-/// A part of the canary, in one form.
-#[derive(Clone)]
-struct Needle {
-    form: &'static str,
-    part: String,
+    needles: Arc<Needles>,
 }
 
 impl Canary {
     /// A new canary of 48 random characters out of `a-z0-9`.
     pub fn random() -> Self {
         let text = random(48);
-        let needles = needles(&text, 8);
+        let needles = Arc::new(Needles::new(&text, 8));
         Self { text, needles }
     }
 
     /// A credential that exists already. Of a long one parts are looked for as well; a short one only as a whole.
     pub fn of(credential: impl Into<String>) -> Self {
         let text = credential.into();
-        let needles = needles(&text, 16);
+        let needles = Arc::new(Needles::new(&text, 16));
         Self { text, needles }
     }
 
@@ -42,15 +37,59 @@ impl Canary {
 
     /// The form in which the canary, or a part of it, stands in `text`; `None` when it does not.
     pub fn find_in(&self, text: &str) -> Option<&'static str> {
-        let text = squeezed(text);
-        let found = self.needles.iter().find(|needle| text.contains(&needle.part));
-        found.map(|needle| needle.form)
+        self.needles.find_in(&squeezed(text))
     }
 }
 
 impl fmt::Debug for Canary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Canary").finish_non_exhaustive()
+    }
+}
+
+/// What to look for, by its first two bytes: all that a test's process logs is searched, and nearly all of it begins
+/// otherwise.
+struct Needles {
+    by_beginning: HashMap<[u8; 2], Vec<Needle>>,
+    /// The whole of a text of one byte.
+    short: Option<Needle>,
+}
+
+/// A part of the canary, in one form.
+struct Needle {
+    form: &'static str,
+    part: String,
+}
+
+impl Needles {
+    fn new(text: &str, least: usize) -> Self {
+        let mut needles = Self {
+            by_beginning: HashMap::new(),
+            short: None,
+        };
+        for needle in forms_of(text, least) {
+            match *needle.part.as_bytes() {
+                [first, second, ..] => needles
+                    .by_beginning
+                    .entry([first, second])
+                    .or_default()
+                    .push(needle),
+                _ => needles.short = Some(needle),
+            }
+        }
+        needles
+    }
+
+    fn find_in(&self, text: &str) -> Option<&'static str> {
+        let bytes = text.as_bytes();
+        let begin_here = bytes.windows(2).enumerate().filter_map(|(at, pair)| {
+            let needles = self.by_beginning.get(pair)?;
+            needles
+                .iter()
+                .find(|needle| bytes[at..].starts_with(needle.part.as_bytes()))
+        });
+        let short = self.short.iter().filter(|needle| text.contains(&needle.part));
+        begin_here.chain(short).map(|needle| needle.form).next()
     }
 }
 
@@ -75,7 +114,8 @@ pub(crate) fn random(length: usize) -> String {
     text
 }
 
-fn needles(text: &str, least: usize) -> Vec<Needle> {
+/// The canary and its parts, in each form.
+fn forms_of(text: &str, least: usize) -> Vec<Needle> {
     let bytes = text.as_bytes();
     let each = |format: fn(u8) -> String, separator: &str| {
         bytes

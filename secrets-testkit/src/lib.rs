@@ -99,7 +99,8 @@
 //! HTTP server to build a fake on, certificates, and a wire that breaks in the middle of a response. Two tables there are
 //! the same for every backend and need only a function that builds yours: `TlsMatrix` (laws S3 and S4) is a way to the store
 //! that is wrong in one way each, `LeakTable` (S1, E5, S7) a store that answers everything with what must not be printed; and
-//! `behind_a_proxy` (S5) runs a test where the environment names a proxy.
+//! `behind_a_proxy` (S5) runs a test where the environment names a proxy. [`LeakSearch`] is the search alone, for failures
+//! that a test of yours stages.
 //!
 //! # What is logged while the cases run
 //!
@@ -136,6 +137,7 @@ mod failure;
 pub mod fakes;
 mod gate;
 mod harness;
+mod leak_search;
 mod memory;
 mod memory_harness;
 mod printed;
@@ -157,6 +159,7 @@ pub use facts::{Alphabet, Facts, Fault, VersionFacts};
 pub use failure::Failure;
 pub use gate::Gate;
 pub use harness::{Harness, Outcome};
+pub use leak_search::LeakSearch;
 pub use memory::MemoryBackend;
 pub use memory_harness::MemoryHarness;
 pub use scripted::ScriptedBackend;

@@ -99,28 +99,47 @@ fn e1_outside_a_runtime_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn e5_s1_no_value_in_debug_and_errors() {
-    let root = tree([
-        ("a", CANARY.as_bytes()),
-        ("large", CANARY.repeat(10).as_bytes()),
-        ("d/x", b""),
-    ]);
-    for backend in both(FileBackend::builder(root.path()).max_size(50)) {
-        let secret = get(&backend, "a").await.unwrap();
-        let mut texts = vec![format!("{backend:?} {backend:#?} {secret:?}")];
-        for text in ["absent", "large", "d", "a/x"] {
-            let error = error(&backend, text).await;
-            assert_eq!(
-                (error.backend(), error.secret()),
-                (Some("file"), Some(&name(text)))
-            );
-            let source = std::error::Error::source(&error).unwrap();
-            texts.push(format!("{error} {error:?} {error:#?} {source} {source:?}"));
+async fn s1_e5_no_failure_of_any_kind_shows_a_value() {
+    let canary = Canary::random();
+    let value = canary.expose().as_bytes();
+    let root = tree([("a", value), ("document", br#"{"key":"x"}"#), ("d/x", value)]);
+    fs::write(root.path().join("large"), value.repeat(100)).unwrap();
+    let outside = tree([("b", value)]);
+    symlink(outside.path().join("b"), root.path().join("out")).unwrap();
+    let mut search = LeakSearch::start([canary.clone()]).unwrap();
+    let version = Version::new("1").unwrap();
+    for backend in both(FileBackend::builder(root.path()).max_size(1_000)) {
+        let backend: Arc<dyn SecretBackend> = Arc::new(backend);
+        for text in ["a", "a/x", "absent", "d", "document", "large", "out"] {
+            search.ask(&backend, &name(text), Some(&version)).await;
         }
-        for text in texts {
-            assert!(!text.contains(CANARY), "{text}");
-        }
+        search
+            .ask(&backend, &name(&format!("a/{}", "x".repeat(300))), None)
+            .await;
     }
+    for backend in both(FileBackend::builder(root.path().join("nowhere"))) {
+        search.ask(&(Arc::new(backend) as _), &name("a"), None).await;
+    }
+    for error in [
+        FileBackend::new("").unwrap_err(),
+        FileBackend::builder("/x").max_size(0).build().unwrap_err(),
+    ] {
+        search.error(error);
+    }
+    let kinds = search.finish().unwrap();
+    assert_eq!(
+        kinds,
+        [
+            ErrorKind::FieldNotFound,
+            ErrorKind::InvalidConfig,
+            ErrorKind::InvalidData,
+            ErrorKind::InvalidName,
+            ErrorKind::NotFound,
+            ErrorKind::PermissionDenied,
+            ErrorKind::Unavailable,
+            ErrorKind::Unsupported,
+        ]
+    );
 }
 
 #[tokio::test]

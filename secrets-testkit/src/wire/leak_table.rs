@@ -1,28 +1,26 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderValue, StatusCode, header};
-use secrets_core::{ErrorKind, ReadRequest, Result, SecretBackend, SecretManager, SecretName};
+use secrets_core::{ErrorKind, Result, SecretBackend, SecretName, Version};
 
 use super::{Endpoint, HttpServer, Request, Response, TestCa};
 use crate::bench::ensure;
-use crate::capture::Capture;
-use crate::printed::Printed;
-use crate::{Canary, Failure};
+use crate::{Canary, Failure, LeakSearch};
 
 /// A store that answers everything with what must not be printed, and a search for it in everything that is (laws S1, E5,
 /// S7).
 ///
 /// Every status meets every body, each with the canaries in it; headers that clients read have them as well. The backend is
-/// asked for a value, for several, for a list and for its check, by itself and through a manager. Looked at are the errors
-/// with all that caused them, the panic that an `unwrap` of each makes, backend, manager and statistics, in `Display`,
-/// `Debug` and `{:#?}`, and everything that is traced and logged meanwhile, at any level.
+/// asked for a value, a field, a version, several at once, a list and its check, by itself and through a manager, and
+/// [`LeakSearch`] looks at everything that is printed.
 ///
 /// Add the bodies that the vendor documents for its errors: [`with_body`](LeakTable::with_body).
 #[derive(Debug)]
 pub struct LeakTable {
     canaries: Vec<Canary>,
     host: String,
+    name: SecretName,
+    version: Option<Version>,
     statuses: Vec<u16>,
     bodies: Vec<String>,
 }
@@ -46,6 +44,8 @@ impl LeakTable {
         Self {
             canaries: canaries.into_iter().collect(),
             host: "localhost".into(),
+            name: SecretName::new("app/canary").expect("it is a name"),
+            version: None,
             statuses: vec![
                 200, 204, 302, 400, 401, 403, 404, 405, 408, 409, 412, 413, 418, 429, 472, 500, 501, 503, 599,
             ],
@@ -57,6 +57,13 @@ impl LeakTable {
     #[must_use]
     pub fn for_host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
+        self
+    }
+
+    /// Asks for a version as well; where there are versions, this has to be one that a backend takes to its store.
+    #[must_use]
+    pub fn for_version(mut self, version: Version) -> Self {
+        self.version = Some(version);
         self
     }
 
@@ -80,7 +87,7 @@ impl LeakTable {
         build: impl Fn(&Endpoint) -> Result<Arc<dyn SecretBackend>>,
         admit: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
     ) -> Result<Vec<ErrorKind>, Failure> {
-        let capture = Capture::start().map_err(Failure::new)?;
+        let mut search = LeakSearch::start(self.canaries.iter().cloned())?;
         let (ca, answer) = (TestCa::new(), Arc::new(Mutex::new((200, String::new()))));
         let server = self.serve(&ca, answer.clone(), admit);
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
@@ -89,29 +96,24 @@ impl LeakTable {
             address: server.address(),
             ca_pem: ca.pem().to_owned(),
         };
-        let mut kinds = Vec::new();
         for status in &self.statuses {
             for body in &self.bodies {
                 *answer.lock().unwrap_or_else(PoisonError::into_inner) = (*status, body.clone());
-                let mut printed = Printed::default();
                 let backend = build(&endpoint)
                     .map_err(|error| Failure::new(format!("the backend was not built: {error}")))?;
-                ask(&backend, &mut printed, &mut kinds).await;
-                self.find_none(&printed, *status, body)?;
+                search.ask(&backend, &self.name, self.version.as_ref()).await;
+                search.shut_down(&backend).await;
+                let found = search.search();
+                found.map_err(|failure| {
+                    Failure::new(format!("after {status} {body:?}: {}", failure.reason()))
+                })?;
             }
-        }
-        let mut printed = Printed::default();
-        for record in capture.records() {
-            printed.text("a record of the process's log", record.to_string());
-        }
-        for canary in &self.canaries {
-            printed.shows_nothing_of("a canary", canary)?;
         }
         ensure(
             server.request_count() >= self.statuses.len() * self.bodies.len(),
             || "the backend asked less often than there are answers".into(),
         )?;
-        Ok(kinds)
+        search.finish()
     }
 
     fn serve(
@@ -133,15 +135,6 @@ impl LeakTable {
             });
             async { response }
         })
-    }
-
-    fn find_none(&self, printed: &Printed, status: u16, body: &str) -> Result<(), Failure> {
-        for canary in &self.canaries {
-            printed
-                .shows_nothing_of("a canary", canary)
-                .map_err(|failure| Failure::new(format!("after {status} {body:?}: {}", failure.reason())))?;
-        }
-        Ok(())
     }
 }
 
@@ -173,51 +166,4 @@ fn malign(status: u16, body: &str, canaries: &[String]) -> Response {
         }
     }
     response
-}
-
-/// Every way to ask, and to print what comes.
-async fn ask(backend: &Arc<dyn SecretBackend>, printed: &mut Printed, kinds: &mut Vec<ErrorKind>) {
-    let name = SecretName::new("app/canary").expect("it is a name");
-    let request = ReadRequest::new(&name);
-    let mut errors = Vec::new();
-    match backend.get(request).await {
-        Ok(fetched) => printed.look("what was fetched", &fetched),
-        Err(error) => errors.push(error),
-    }
-    for answer in backend.get_many(&[request, request]).await {
-        match answer {
-            Ok(fetched) => printed.look("what was fetched", &fetched),
-            Err(error) => errors.push(error),
-        }
-    }
-    match backend.list(None).await {
-        Ok(_) => {}
-        Err(error) => errors.push(error),
-    }
-    errors.extend(backend.check().await.err());
-    match SecretManager::builder(backend.clone()).attempts(1).build() {
-        Ok(manager) => {
-            match manager.get(name.as_str()).await {
-                Ok(secret) => printed.look("a secret", &secret),
-                Err(error) => errors.push(error),
-            }
-            printed.look("the manager", &manager);
-            printed.look("the statistics", &manager.stats());
-            errors.extend(manager.shutdown().await.err());
-        }
-        Err(error) => errors.push(error),
-    }
-    printed.look("the backend", backend);
-    for error in errors {
-        printed.error(&error);
-        if !kinds.contains(&error.kind()) {
-            kinds.push(error.kind());
-            // The message of a panic is its `Debug`, which was looked at; one of each kind shows what the hook is given.
-            let _ = catch_unwind(AssertUnwindSafe(|| unwrapped(Err(error))));
-        }
-    }
-}
-
-fn unwrapped(outcome: Result<()>) {
-    outcome.unwrap();
 }
