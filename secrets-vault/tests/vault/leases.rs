@@ -60,6 +60,24 @@ async fn a_lease_is_extended_and_no_credential_minted_anew() {
     );
 }
 
+/// As `pki` without `generate_lease` does, and every engine whose plugin keeps none.
+#[tokio::test]
+async fn t3_a_duration_without_a_lease_is_no_lease() {
+    let (scene, backend) = scene(r#"{"default_ttl":"1h"}"#);
+    for lease_id in [r#""lease_id":"","#, r#""lease_id":null,"#, ""] {
+        let body =
+            format!(r#"{{{lease_id}"lease_duration":2764800,"renewable":false,"data":{{"value":"v"}}}}"#);
+        scene.vault.fail(Failure::new("db/creds", 200).body(body));
+        let secret = read(&backend, "creds/app").await.unwrap();
+        assert!(secret.metadata().lease().is_none(), "{lease_id}");
+        let Fetched::Value(again) = again(&backend, &secret).await else {
+            panic!("there is nothing to extend")
+        };
+        assert_eq!(again.expose_secret(), b"v");
+        scene.vault.heal();
+    }
+}
+
 #[tokio::test]
 async fn a7_a_credential_is_rotated_before_the_truncated_end_of_its_lease() {
     let (scene, backend) = scene(r#"{"default_ttl":"1h","max_ttl":"90m"}"#);
