@@ -5,5 +5,11 @@
 mod conformance;
 mod kubelet;
 mod laws;
+#[cfg(feature = "tracing")]
+#[path = "../support/log.rs"]
+mod log;
+#[path = "../support/printed.rs"]
+mod printed;
+mod secrecy;
 mod torture;
 mod watch;
