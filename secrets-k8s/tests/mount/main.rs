@@ -11,5 +11,7 @@ mod log;
 #[path = "../support/printed.rs"]
 mod printed;
 mod secrecy;
+#[cfg(all(feature = "tracing", target_os = "linux"))]
+mod subpath;
 mod torture;
 mod watch;
