@@ -6,6 +6,9 @@
 mod both;
 mod conformance;
 mod live;
+#[cfg(feature = "tracing")]
+#[path = "../support/log.rs"]
+mod log;
 mod secrecy;
 mod support;
 mod transport;
