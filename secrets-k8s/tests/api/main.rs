@@ -9,6 +9,8 @@ mod live;
 #[cfg(feature = "tracing")]
 #[path = "../support/log.rs"]
 mod log;
+#[path = "../support/printed.rs"]
+mod printed;
 mod secrecy;
 mod support;
 mod transport;
