@@ -11,6 +11,7 @@ mod live;
 mod log;
 #[path = "../support/printed.rs"]
 mod printed;
+mod relay;
 mod secrecy;
 mod support;
 mod transport;
