@@ -54,6 +54,12 @@
 //! (`default_field`) when that is the only one, otherwise the JSON object of all of them, in which what is not UTF-8 stands as
 //! base64. All fields come from one version of the Secret, and so do several keys of a Secret that one call asks for.
 //!
+//! So [`ConfigSecretLoader`](secrets_core::ConfigSecretLoader) has one Secret for each component. `load_all` below `smtp` reads
+//! the whole of the Secret `smtp`; below `smtp/database`, and by `load_as("database")` below `smtp`, the fields of the type are
+//! keys of the Secret `smtp-database`, with numbers read from their text. The latter asks for the key `database` of the Secret
+//! `smtp` first, which may be absent but not denied: where a role names its Secrets, take the prefix `smtp-database` instead. A
+//! whole Secret holds texts: in a type that is read from one, a number is a `String`.
+//!
 //! There are no versions to ask for: that is `Unsupported`. The API states the `resourceVersion` as the metadata's version,
 //! and `type` and `immutable` as attributes; a mount states when its files were written.
 //!
@@ -70,8 +76,10 @@
 //! - A key that is **optional** and absent is `NotFound`. So is the whole of a Secret that is optional and absent: the kubelet
 //!   mounts an empty directory, which nobody can tell from a Secret without keys.
 //! - A file mounted by **`subPath`** [never changes](https://kubernetes.io/docs/concepts/storage/volumes/#secret): the kubelet
-//!   binds it once. It is read, and watching it hears of nothing until the pod is restarted. Where a directory has no `..data`,
-//!   its Secret is mounted so, or by somebody else than the kubelet.
+//!   binds it once. It is read, and watching it hears of nothing until the pod is restarted. On Linux that is said once, with
+//!   the feature `tracing`, as soon as anything is watched. Where a directory has no `..data`, its Secret is mounted so, or by
+//!   somebody else than the kubelet.
+//! - A dot in front of a file's name hides nothing: `.dockerconfigjson` is a key. What begins with `..` is the kubelet's own.
 //! - Permission bits are not held against a file: the kubelet chose them (`defaultMode`).
 //!
 //! With the feature `watch` changes are heard as they happen (inotify on Linux), and looked for every
@@ -101,7 +109,7 @@
 //! |---|---|
 //! | `api` | the API, and with it kube; includes `watch`. Needs Rust 1.89, as kube does |
 //! | `k8s-openapi-earliest` | chooses [the version of Kubernetes](#the-version-of-kubernetes) for k8s-openapi; not for libraries |
-//! | `tracing` | says once when it has to fall back from watching or listing |
+//! | `tracing` | says once when it has to fall back from watching or listing, and which keys are mounted by `subPath` |
 //! | `watch` | changes of mounts as they happen |
 
 #![forbid(unsafe_code)]

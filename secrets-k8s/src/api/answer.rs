@@ -39,7 +39,7 @@ impl Answer {
         let details = status.details.unwrap_or_default();
         Some(Problem {
             reason: status.reason.as_deref().and_then(error::known_reason),
-            retry_after: details.retry_after_seconds.map(Duration::from_secs),
+            retry_after: details.retry_after_seconds.and_then(error::sane_wait),
         })
     }
 

@@ -8,7 +8,6 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use secrets_core::{Error, ErrorKind, Fetched, ReadRequest, Result, Version};
 
-use super::error::Verb;
 use super::list;
 use super::object::Object;
 use super::say::Said;
@@ -139,7 +138,7 @@ pub(super) async fn read_one(
             }
         }
         let answer = server.secret(secret).await?;
-        let object: Object<'_> = answer.read(server.asked(Verb::Get, Some(secret)))?;
+        let object = server.object(&answer, secret)?;
         Ok::<_, Error>(wanted.read(&object, server))
     };
     match read.await {

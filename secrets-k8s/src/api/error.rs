@@ -155,17 +155,24 @@ fn absent(asked: Asked<'_>) -> String {
     }
 }
 
+/// Whoever asks for a longer wait than a year does not mean it.
+const LONGEST_WAIT: u64 = 365 * 86_400;
+
+pub(super) fn sane_wait(seconds: u64) -> Option<Duration> {
+    (seconds <= LONGEST_WAIT).then(|| Duration::from_secs(seconds))
+}
+
 /// `Retry-After`: seconds, or a date. Rounded up to whole seconds; a date in the past is no wait.
 pub(super) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<f64>() {
-        let sane = (0.0..=86_400.0 * 365.0).contains(&seconds);
-        return sane.then(|| Duration::from_secs_f64(seconds.ceil()));
+        let seconds = Duration::try_from_secs_f64(seconds.ceil()).ok()?;
+        return sane_wait(seconds.as_secs());
     }
     let at = httpdate::parse_http_date(header).ok()?;
     let wait = at.duration_since(now).unwrap_or_default();
     let partial = u64::from(wait.subsec_nanos() > 0);
-    Some(Duration::from_secs(wait.as_secs() + partial))
+    sane_wait(wait.as_secs() + partial)
 }
 
 /// A failure of the way to the API server: no status came.
@@ -208,6 +215,7 @@ fn certificate(error: &reqwest::Error) -> bool {
         if text.contains("certificate")
             || text.contains("alert")
             || text.contains("Handshake")
+            || text.contains("incompatible")
             || text.contains("corrupt message")
         {
             return true;
@@ -294,6 +302,11 @@ mod tests {
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("-1", None),
             ("soon", None),
+            ("NaN", None),
+            ("1e30", None),
+            ("31536000", Some(31_536_000)),
+            ("31536001", None),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", None),
         ] {
             assert_eq!(
                 retry_after(header, now),

@@ -16,6 +16,9 @@ const COUNT: u32 = 64;
 /// A list of more names has gone wrong somewhere.
 const MOST_NAMES: usize = 100_000;
 
+/// And so has one of more pages.
+const MOST_PAGES: usize = 10_000;
+
 /// The names of all keys, or of those below a prefix. Values cross the network, and are not looked at.
 pub(super) async fn names(
     server: &Server,
@@ -70,6 +73,9 @@ pub(super) async fn secrets(server: &Server, scope: &Scope) -> Result<BTreeMap<S
                 let meta = &partial.metadata;
                 (meta.name.to_string(), meta.version.to_string())
             }));
+            if found.len() > MOST_NAMES {
+                return Err(endless());
+            }
             Ok(page.metadata.next.map(std::borrow::Cow::into_owned))
         },
     )
@@ -83,7 +89,7 @@ async fn pages<C: Default, F: Future<Output = Result<Answer>>>(
     mut read: impl FnMut(&Answer, &mut C) -> Result<Option<String>>,
 ) -> Result<C> {
     let (mut found, mut next, mut count, mut again) = (C::default(), None::<String>, COUNT, true);
-    loop {
+    for _ in 0..MOST_PAGES {
         let answer = match ask(count, next.clone()).await {
             Err(error) if count > 1 && is_too_large(&error) => {
                 count = (count / 4).max(1);
@@ -95,11 +101,20 @@ async fn pages<C: Default, F: Future<Output = Result<Answer>>>(
             (found, next, again) = (C::default(), None, false);
             continue;
         }
-        next = read(&answer, &mut found)?.filter(|next| !next.is_empty());
-        if next.is_none() {
-            return Ok(found);
+        let after = read(&answer, &mut found)?.filter(|next| !next.is_empty());
+        match after {
+            None => return Ok(found),
+            // It would be asked for the same for ever.
+            Some(_) if after == next => return Err(endless()),
+            Some(_) => next = after,
         }
     }
+    Err(endless())
+}
+
+fn endless() -> Error {
+    let message = "the list of Secrets does not come to an end; is this the API server, and nothing between that rewrites it?";
+    Error::new(ErrorKind::InvalidData, message)
 }
 
 fn is_too_large(error: &Error) -> bool {

@@ -8,10 +8,12 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use kube::client::ConfigExt as _;
+use kube::client::middleware::AuthLayer;
 use kube::config::Config;
 use secrecy::ExposeSecret;
 use secrets_core::{Cause, Clock, Error, ErrorKind, Result};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tower::util::BoxService;
 use tower::{BoxError, Layer, ServiceExt as _, service_fn};
 use zeroize::Zeroizing;
@@ -51,8 +53,14 @@ struct Held {
     /// When a refusal last led to another login.
     replaced: Option<Duration>,
     /// kube's own, which keeps what a plugin said for as long as that is valid.
-    layer: Option<Arc<kube::client::middleware::AuthLayer>>,
+    layer: Option<Arc<AuthLayer>>,
+    /// A plugin that has not said anything yet. It outlives whoever gave up waiting for it, so that there is never more than
+    /// one.
+    asked: Option<JoinHandle<Result<Brought>>>,
 }
+
+/// kube's layer, and what it puts on a request.
+type Brought = (Arc<AuthLayer>, Option<HeaderValue>);
 
 #[derive(Clone)]
 struct Current {
@@ -99,7 +107,7 @@ impl Login {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing but the work of a plugin.
+    /// Dropping the future loses nothing: a plugin that is running goes on, and what it brings is used.
     pub(super) async fn header(&self) -> Result<Option<HeaderValue>> {
         match &self.method {
             Method::None => Ok(None),
@@ -202,12 +210,24 @@ fn read(path: &std::path::Path) -> Result<HeaderValue> {
         let message = format!("the token cannot be read from {}", path.display());
         Error::new(ErrorKind::Unauthenticated, message).with_cause(Cause::from(error))
     };
+    // Opening anything else may wait for ever.
+    if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
+        let message = format!("the token cannot be read: {} is no regular file", path.display());
+        return Err(Error::new(ErrorKind::Unauthenticated, message));
+    }
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     let length = file.metadata().map_err(|error| failed(&error))?.len().min(MOST);
     // One more byte than there are: the buffer does not grow, and a larger file is seen to be larger.
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
     let mut limited = file.take(length + 1);
     limited.read_to_end(&mut text).map_err(|error| failed(&error))?;
+    if u64::try_from(text.len()).is_ok_and(|read| read > length) {
+        let message = format!(
+            "the token in {} is larger than {MOST} bytes, or is being written; replace the file by renaming another one over it",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Unauthenticated, message));
+    }
     let token = text.trim_ascii();
     let header = (!token.is_empty())
         .then(|| secret_header(&[b"Bearer ", token]))
@@ -220,24 +240,34 @@ fn read(path: &std::path::Path) -> Result<HeaderValue> {
 
 /// Has kube put its header on a request that goes nowhere.
 async fn ask(held: &mut Held, from: &Config) -> Result<Option<HeaderValue>> {
-    let layer = if let Some(layer) = &held.layer {
-        layer.clone()
+    let asked = held
+        .asked
+        .get_or_insert_with(|| tokio::spawn(bring(held.layer.clone(), from.clone())));
+    let brought = asked.await;
+    held.asked = None;
+    let (layer, header) = brought.unwrap_or_else(|_| Err(cut_short()))?;
+    held.layer = Some(layer);
+    Ok(header)
+}
+
+async fn bring(layer: Option<Arc<AuthLayer>>, from: Config) -> Result<Brought> {
+    let layer = if let Some(layer) = layer {
+        layer
     } else {
-        let from = from.clone();
         let made = blocking(move || from.auth_layer().map_err(|_| failed())).await?;
-        let made = made.ok_or_else(|| {
+        Arc::new(made.ok_or_else(|| {
             Error::new(
                 ErrorKind::Unauthenticated,
                 "the plugin of the kubeconfig brings no token; client certificates of plugins are not supported",
             )
-        })?;
-        held.layer.insert(Arc::new(made)).clone()
+        })?)
     };
-    shown(&layer).await
+    let header = shown(&layer).await?;
+    Ok((layer, header))
 }
 
 /// What kube's layer puts on a request.
-async fn shown(layer: &kube::client::middleware::AuthLayer) -> Result<Option<HeaderValue>> {
+async fn shown(layer: &AuthLayer) -> Result<Option<HeaderValue>> {
     let service = boxed(layer);
     let asked = service.oneshot(Request::new(kube::client::Body::empty())).await;
     let mut header = asked.map_err(|_| failed())?.into_body();
@@ -250,7 +280,7 @@ async fn shown(layer: &kube::client::middleware::AuthLayer) -> Result<Option<Hea
 type Seen = BoxService<Request<kube::client::Body>, Response<Option<HeaderValue>>, BoxError>;
 
 /// Boxed: the compiler does not see that the service's own future can be sent.
-fn boxed(layer: &kube::client::middleware::AuthLayer) -> Seen {
+fn boxed(layer: &AuthLayer) -> Seen {
     let seen = service_fn(|request: Request<kube::client::Body>| {
         let header = request.headers().get(AUTHORIZATION).cloned();
         std::future::ready(Ok::<_, BoxError>(Response::new(header)))
@@ -268,10 +298,14 @@ fn failed() -> Error {
 
 /// Does `work` where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "logging in was cut short: it panicked, or the tokio runtime is shutting down",
-        ))
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(cut_short()))
+}
+
+fn cut_short() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "logging in was cut short: it panicked, or the tokio runtime is shutting down",
+    )
 }

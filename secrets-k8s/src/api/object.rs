@@ -48,12 +48,9 @@ pub(super) struct Partial<'a> {
 pub(super) struct Page<'a, T> {
     #[serde(borrow, default)]
     pub(super) metadata: PageMeta<'a>,
-    #[serde(default = "none")]
+    /// May be `null`, and is never left out: what has none is no list.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) items: Option<Vec<T>>,
-}
-
-fn none<T>() -> Option<Vec<T>> {
-    None
 }
 
 /// What is used of a list's metadata.
@@ -91,8 +88,11 @@ impl Object<'_> {
 
     fn described(&self) -> Metadata {
         let mut metadata = Metadata::new();
-        if let Ok(version) = Version::new(&self.metadata.version) {
-            metadata = metadata.with_version(version);
+        // Metadata is printed: what is no version of Kubernetes does not get in.
+        if self.metadata.version.bytes().all(|byte| byte.is_ascii_digit()) {
+            if let Ok(version) = Version::new(&self.metadata.version) {
+                metadata = metadata.with_version(version);
+            }
         }
         if let Some(of_type) = &self.of_type {
             metadata = metadata.with_attribute("type", of_type.as_ref());

@@ -12,7 +12,7 @@ use secrets_core::{Error, ErrorKind, Result};
 use super::answer::Answer;
 use super::error::{self, Asked, Verb};
 use super::login::Login;
-use super::object::Partial;
+use super::object::{Object, ObjectMeta, Partial};
 use super::transport::{Opened, Transport};
 use crate::values::Values;
 
@@ -41,10 +41,22 @@ pub(super) enum Scope {
 }
 
 impl Server {
-    /// A Secret; [`Object`](super::object::Object) reads the answer.
+    /// A Secret; [`object`](Server::object) reads the answer.
     pub(super) async fn secret(&self, secret: &str) -> Result<Answer> {
         let request = self.resource().get(secret, &GetParams::default());
         self.send(request.map_err(defect)?, self.max_answer()).await
+    }
+
+    /// The Secret that was asked for, out of the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answer::read`]; `InvalidData` when the answer is about anything else: an object of another kind that happens to
+    /// have no data is no empty Secret.
+    pub(super) fn object<'a>(&self, answer: &'a Answer, secret: &str) -> Result<Object<'a>> {
+        let object: Object<'_> = answer.read(self.asked(Verb::Get, Some(secret)))?;
+        check_name(&object.metadata, secret, answer)?;
+        Ok(object)
     }
 
     /// The version of a Secret, without its values.
@@ -52,6 +64,7 @@ impl Server {
         let request = self.resource().get_metadata(secret, &GetParams::default());
         let answer = self.send(request.map_err(defect)?, self.max_answer()).await?;
         let partial: Partial<'_> = answer.read(self.asked(Verb::Get, Some(secret)))?;
+        check_name(&partial.metadata, secret, &answer)?;
         Ok(partial.metadata.version.into_owned())
     }
 
@@ -178,6 +191,15 @@ fn listing(scope: &Scope, count: u32, next: Option<&str>) -> ListParams {
         Some(next) => params.continue_token(next),
         None => params,
     }
+}
+
+fn check_name(found: &ObjectMeta<'_>, asked: &str, answer: &Answer) -> Result<()> {
+    if found.name == asked {
+        return Ok(());
+    }
+    let message = "the answer is about something else than was asked for; something between this and the API server mixes up \
+                   answers";
+    Err(Error::new(ErrorKind::InvalidData, message).with_cause(answer.cause()))
 }
 
 fn defect(_: kube::core::request::Error) -> Error {

@@ -49,6 +49,9 @@ pub struct K8sBackend {
     volumes: Arc<Volumes>,
     #[cfg(feature = "watch")]
     ledger: Arc<Ledger>,
+    /// Whether it was looked for keys that never change.
+    #[cfg(all(feature = "tracing", feature = "watch", target_os = "linux"))]
+    looked: Arc<std::sync::Once>,
 }
 
 impl K8sBackend {
@@ -71,6 +74,25 @@ impl K8sBackend {
             volumes: Arc::new(volumes),
             #[cfg(feature = "watch")]
             ledger: Arc::default(),
+            #[cfg(all(feature = "tracing", feature = "watch", target_os = "linux"))]
+            looked: Arc::new(std::sync::Once::new()),
+        }
+    }
+
+    /// Says which keys are mounted by `subPath`, to whoever watches: nothing will ever be heard of them.
+    #[cfg(all(feature = "tracing", feature = "watch", target_os = "linux"))]
+    fn say_what_never_changes(&self) {
+        let depth = if self.volumes.volume.is_some() { 1 } else { 2 };
+        let bound = super::subpath::bound(&self.volumes.root, depth);
+        if let Some(first) = bound.first() {
+            tracing::warn!(
+                target: "secrets",
+                backend = NAME,
+                "`{}` is mounted by `subPath` and stays as it is until the pod is restarted, and so do {} others; mount the \
+                 whole volume to have rotations seen",
+                first.display(),
+                bound.len() - 1
+            );
         }
     }
 
@@ -196,6 +218,8 @@ impl SecretBackend for K8sBackend {
 
     #[cfg(feature = "watch")]
     fn watch(&self, names: WatchedNames) -> Option<BackendEvents> {
+        #[cfg(all(feature = "tracing", target_os = "linux"))]
+        self.looked.call_once(|| self.say_what_never_changes());
         let interval = self.volumes.poll_interval;
         secrets_file::watch::subscribe(self.volumes.clone(), self.ledger.clone(), names, interval)
     }

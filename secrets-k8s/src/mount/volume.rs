@@ -15,6 +15,12 @@ pub(super) const DATA: &str = "..data";
 /// How often a volume that is swapped while it is being read is read again.
 const ATTEMPTS: usize = 64;
 
+/// How deep the keys of a projected volume lie at the most.
+const MAX_DEPTH: usize = 32;
+
+/// A Secret of a mebibyte has fewer keys.
+const MAX_ENTRIES: usize = 100_000;
+
 /// The volumes beneath a root.
 #[derive(Clone, Debug)]
 pub(super) struct Volumes {
@@ -193,8 +199,10 @@ impl Volumes {
     fn whole(&self, snapshot: &Snapshot<'_>) -> Result<Secret> {
         // A projected volume may have keys at paths of several parts. In a directory that the kubelet does not swap, what
         // lies deeper is another volume.
-        let files = snapshot.data.files("", snapshot.swapped);
-        let mut files = files.map_err(|problem| self.problem(problem, snapshot.secret, None))?;
+        let mut keys = Keys::new(&snapshot.data, snapshot.swapped);
+        let entered = keys.enter(Path::new(""));
+        entered.map_err(|problem| self.problem(problem, snapshot.secret, None))?;
+        let mut files = keys.found;
         files.sort_unstable();
         let mut fields = Vec::with_capacity(files.len());
         let (mut total, mut modified) = (0, None);
@@ -296,6 +304,60 @@ impl Volumes {
             ),
             other => other.into_error(&at),
         }
+    }
+}
+
+/// A search for the files that are keys of a Secret. Unlike elsewhere on a file system a dot in front hides nothing: a key
+/// may be `.dockerconfigjson`, and none begins with two.
+struct Keys<'a> {
+    data: &'a Root,
+    deep: bool,
+    looked_at: usize,
+    /// The directories on the way down; a link back into one of them would never end.
+    above: Vec<Root>,
+    found: Vec<PathBuf>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(data: &'a Root, deep: bool) -> Self {
+        Self {
+            data,
+            deep,
+            looked_at: 0,
+            above: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, path: &Path) -> Result<(), Problem> {
+        let directory = self.data.open_dir(path)?;
+        let known = |above: &Root| self.data.leads_to(path, above) == Ok(true);
+        if self.above.len() == MAX_DEPTH || self.above.iter().any(known) {
+            return Ok(());
+        }
+        let entries = self.data.entries(path)?;
+        self.looked_at += entries.len();
+        if self.looked_at > MAX_ENTRIES {
+            return Err(Problem::TooManyEntries);
+        }
+        self.above.push(directory);
+        for entry in entries {
+            if entry.name.as_encoded_bytes().starts_with(b"..") {
+                continue;
+            }
+            let path = path.join(entry.name);
+            match entry.kind {
+                EntryKind::File => self.found.push(path),
+                EntryKind::Directory if self.deep => match self.enter(&path) {
+                    // Removed or replaced since its name was read.
+                    Err(Problem::Missing | Problem::NotADirectory | Problem::Escapes) => {}
+                    entered => entered?,
+                },
+                _ => {}
+            }
+        }
+        self.above.pop();
+        Ok(())
     }
 }
 

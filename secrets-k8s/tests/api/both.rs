@@ -226,3 +226,55 @@ async fn l2_load_all_reads_a_whole_secret() {
     );
     assert_eq!(config.load("password").await.unwrap().expose_secret(), b"hunter2");
 }
+
+/// What an application asks for.
+#[derive(serde::Deserialize)]
+struct Database {
+    host: String,
+    port: u16,
+    password: secrets_core::Secret,
+}
+
+#[tokio::test]
+async fn l2_a_type_comes_from_the_keys_of_the_secret_that_its_prefix_names() {
+    let cluster = FakeK8s::start().unwrap();
+    let keys: [(&str, &[u8]); 3] = [("host", b"db"), ("port", b"5432"), ("password", b"\xffhunter2")];
+    cluster.put("app", "smtp-database", &keys);
+    let manager = SecretManager::builder(admin(&cluster).build().unwrap())
+        .build()
+        .unwrap();
+    let fits = |database: &Database| {
+        database.host == "db" && database.port == 5432 && database.password.expose_secret() == b"\xffhunter2"
+    };
+    let smtp = ConfigSecretLoader::new(&manager, "smtp");
+    assert!(fits(&smtp.load_as("database").await.unwrap()));
+    let database = ConfigSecretLoader::new(&manager, "smtp/database");
+    assert!(fits(&database.load_all().await.unwrap()));
+    // Also where the first part is a Secret of its own.
+    cluster.put("app", "smtp", &[("api-key", b"x")]);
+    manager.invalidate_all();
+    assert!(fits(&smtp.load_as("database").await.unwrap()));
+}
+
+#[tokio::test]
+async fn l1_a_prefix_whose_secret_a_role_does_not_name_is_denied_and_not_absent() {
+    let cluster = FakeK8s::start().unwrap();
+    cluster.put("app", "smtp-database", &[("host", b"db")]);
+    cluster.user("reader", [Rule::new("app", &["get"]).of(&["smtp-database"])]);
+    let manager = SecretManager::builder(builder(&cluster, "reader").build().unwrap())
+        .build()
+        .unwrap();
+    // The document would be the key `database` of the Secret `smtp`.
+    let config = ConfigSecretLoader::new(&manager, "smtp");
+    let loaded = config.load_as::<Database>("database").await;
+    let error = loaded.err().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(
+        error.message().contains("Secret `smtp` in namespace `app`"),
+        "{error}"
+    );
+    // By the Secret's own name it is the whole of it.
+    let config = ConfigSecretLoader::new(&manager, "smtp-database");
+    let whole: std::collections::BTreeMap<String, String> = config.load_all().await.unwrap();
+    assert_eq!(whole["host"], "db");
+}

@@ -4,6 +4,7 @@
 //!   may get, list and watch Secrets in namespace `app`; and a token that nobody knows;
 //! - `SECRETS_TEST_SERVERS`: the directory of the tool `up`, which starts another server for the tests that end it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use secrets_testkit::{Facts, Harness, Outcome, async_trait, cases};
 use serde_json::{Value, json};
 
 use crate::conformance::{facts, place};
+use crate::relay::Relay;
 use crate::support::{Watch, kind, name, read, text};
 
 /// The files that let somebody into a real cluster.
@@ -442,6 +444,21 @@ impl Own {
         assert!(killed.success());
     }
 
+    /// Has etcd forget everything but what is there now.
+    async fn compact(&self) {
+        let port = std::fs::read_to_string(self.run.path().join("kube/etcd.port")).unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let call = async |path: &str, body: Value| -> Value {
+            let url = format!("http://127.0.0.1:{}/v3/{path}", port.trim());
+            let answer = client.post(url).body(body.to_string()).send().await.unwrap();
+            assert!(answer.status().is_success(), "{path}: {}", answer.status());
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+        };
+        let status = call("maintenance/status", json!({})).await;
+        let revision = &status["header"]["revision"];
+        call("kv/compaction", json!({ "revision": revision, "physical": true })).await;
+    }
+
     /// A write that the API server has finished, retried while it starts.
     async fn write(&self, secret: &str, value: &str) {
         let limit = tokio::time::timeout(Duration::from_secs(60), async {
@@ -527,6 +544,74 @@ async fn real_w4_a_watch_survives_outages_of_every_kind() {
         assert_eq!(kind(&backend, "smtp/k").await, Err(ErrorKind::NotFound));
         own.write("smtp", "6").await;
         assert_eq!(watch.next().await, "smtp/k");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs SECRETS_TEST_SERVERS, the directory of `up`"]
+async fn real_w4_a_watch_that_the_server_says_is_too_old_is_begun_anew() {
+    let own = Own::start();
+    for labels in [None, Some("secrets-test=yes")] {
+        for (secret, value) in [("smtp", "1"), ("doomed", "1"), ("quiet", "same")] {
+            own.write(secret, value).await;
+        }
+        let relay = Relay::start(&own.cluster.reader);
+        let builder = match labels {
+            Some(labels) => relay.backend().label_selector(labels),
+            None => relay.backend(),
+        };
+        let backend = builder.build().unwrap();
+        let names = ["smtp/k", "doomed/k", "quiet/k"];
+        for served in names {
+            read(&backend, served).await.unwrap();
+        }
+        let mut watch = Watch::new(&backend, &names);
+        // Each watch has brought something it can be continued from.
+        for (secret, value) in [("smtp", "2"), ("doomed", "2"), ("quiet", "other")] {
+            own.write(secret, value).await;
+            assert_eq!(watch.next().await, format!("{secret}/k"));
+        }
+
+        // What nobody sees: one Secret changes, one goes, one is written as it was.
+        relay.shut();
+        own.write("smtp", "3").await;
+        own.cluster.admin().delete("doomed").await.unwrap();
+        own.write("quiet", "between").await;
+        own.write("quiet", "other").await;
+        // The server forgets it: out of its store, and with a restart out of its memory.
+        own.compact().await;
+        own.signal("apiserver", "-KILL");
+        own.up();
+        let before = relay.answers().len();
+        relay.open();
+        let seen = BTreeSet::from([watch.next().await, watch.next().await]);
+        assert_eq!(seen, BTreeSet::from(["doomed/k".to_owned(), "smtp/k".to_owned()]));
+        assert_eq!(text(&backend, "smtp/k").await, "3");
+        assert_eq!(kind(&backend, "doomed/k").await, Err(ErrorKind::NotFound));
+
+        // Nothing is lost after that, and of what did not change nothing was heard: it would have been first.
+        own.write("smtp", "4").await;
+        assert_eq!(watch.next().await, "smtp/k");
+        let after = relay.answers().split_off(before);
+        let gone: Vec<_> = after.iter().filter(|answered| answered.is_gone()).collect();
+        assert!(
+            gone.iter()
+                .any(|answered| labels.is_some() || answered.line.contains("smtp")),
+            "the server said 410: {after:?}"
+        );
+        for answered in gone {
+            assert!(
+                answered.is_watch() && !answered.version().is_empty(),
+                "a watch was continued: {answered:?}"
+            );
+        }
+        let anew = after
+            .iter()
+            .filter(|answered| answered.is_watch() && !answered.is_gone());
+        assert!(
+            anew.clone().any(|answered| answered.version().is_empty()),
+            "and begun anew: {after:?}"
+        );
     }
 }
 

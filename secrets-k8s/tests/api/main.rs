@@ -6,6 +6,12 @@
 mod both;
 mod conformance;
 mod live;
+#[cfg(feature = "tracing")]
+#[path = "../support/log.rs"]
+mod log;
+#[path = "../support/printed.rs"]
+mod printed;
+mod relay;
 mod secrecy;
 mod support;
 mod transport;

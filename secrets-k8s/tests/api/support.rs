@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
+#[cfg(unix)]
+use std::path::Path;
 use std::time::Duration;
 
+use base64ct::Encoding as _;
 use secrets_core::{
     BackendEvent, BackendEvents, Error, ErrorKind, Fetched, ReadRequest, Secret, SecretBackend, SecretName,
     WatchedNames, WatchedNamesSender,
@@ -40,6 +43,41 @@ pub(crate) fn builder(cluster: &FakeK8s, token: &str) -> K8sApiBuilder {
 
 pub(crate) fn admin(cluster: &FakeK8s) -> K8sApiBuilder {
     builder(cluster, &cluster.admin_token())
+}
+
+/// A kubeconfig of one cluster, and of one user whom this YAML describes.
+pub(crate) fn kubeconfig(address: &str, ca_pem: &str, user: &str) -> String {
+    let ca = base64ct::Base64::encode_string(ca_pem.as_bytes());
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: a, user: a, namespace: \
+         app}}\nclusters:\n- name: a\n  cluster: {{server: '{address}', certificate-authority-data: {ca}}}\nusers:\n- name: \
+         a\n  user: {{{user}}}\n"
+    )
+}
+
+/// A plugin in this directory that prints this text, as the user of a [`kubeconfig`]. Each of its runs is a line of the file
+/// `calls` there.
+#[cfg(unix)]
+pub(crate) fn plugin(directory: &Path, text: &str) -> String {
+    let calls = directory.join("calls");
+    plugin_of(
+        directory,
+        &format!("echo x >>'{}'\nprintf '%s' '{text}'\n", calls.display()),
+    )
+}
+
+/// The same, with this script.
+#[cfg(unix)]
+pub(crate) fn plugin_of(directory: &Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+
+    let plugin = directory.join("plugin");
+    std::fs::write(&plugin, format!("#!/bin/sh\n{script}")).unwrap();
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o700)).unwrap();
+    format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, command: '{}', interactiveMode: Never}}",
+        plugin.display()
+    )
 }
 
 /// A watch, and its end by which the names are set.

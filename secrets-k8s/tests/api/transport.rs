@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-#[cfg(unix)]
-use base64ct::Encoding as _;
-use secrets_core::{ErrorKind, FakeClock, SecretBackend};
+use secrets_core::{ErrorKind, FakeClock, Metadata, ReadRequest, SecretBackend, SecretManager, Version};
 use secrets_k8s::K8sApiBackend;
+use secrets_testkit::Canary;
 use secrets_testkit::fakes::k8s::{Failure, FakeK8s};
-use secrets_testkit::wire::{TestCa, WireFault};
+use secrets_testkit::wire::{TestCa, TlsMatrix, WireFault, behind_a_proxy};
 
-use crate::support::{admin, kind, read, text};
+#[cfg(unix)]
+use crate::support::plugin_of;
+use crate::support::{Watch, admin, kind, kubeconfig, name, read, text};
 
 fn cluster() -> FakeK8s {
     let cluster = FakeK8s::start().unwrap();
@@ -85,33 +86,40 @@ async fn e7_a_broken_wire_ends_in_the_right_kind() {
 }
 
 #[tokio::test]
-async fn s3_an_untrusted_or_wrong_certificate_is_refused() {
-    let cluster = cluster();
-    let stranger = TestCa::new();
-    let made = |ca: &TestCa, address: String| {
-        K8sApiBackend::server(address)
-            .ca_pem(ca.pem())
-            .namespace("app")
-            .token(cluster.admin_token())
-            .build()
-            .unwrap()
-    };
-    let error = read(&made(&stranger, cluster.address()), "smtp/k")
+async fn s3_s4_no_way_that_is_wrong_is_taken() {
+    let token = Canary::random();
+    TlsMatrix::new("localhost")
+        .check(&token, |endpoint| {
+            let builder = K8sApiBackend::server(endpoint.url).ca_pem(endpoint.ca_pem);
+            let backend = builder.namespace("app").token(token.expose()).build().unwrap();
+            async move { read(&backend, "smtp/k").await.map(drop) }
+        })
         .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(error.cause().unwrap().code(), Some("tls"));
-    let other_name = cluster.address().replace("localhost", "[::1]");
-    assert!(read(&made(cluster.ca(), other_name), "smtp/k").await.is_err());
-    assert_eq!(
-        cluster.calls().len(),
-        0,
-        "nothing was asked before the certificate was checked"
-    );
-    let refused = K8sApiBackend::server("http://api.example.com")
-        .namespace("app")
-        .build();
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidConfig);
+        .unwrap();
+}
+
+#[test]
+fn s5_loopback_never_goes_through_a_proxy() {
+    behind_a_proxy("transport::s5_loopback_never_goes_through_a_proxy", || {
+        let cluster = cluster();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let file = tempfile::tempdir().unwrap();
+        let file = file.path().join("config");
+        let user = format!("token: {}", cluster.admin_token());
+        std::fs::write(&file, kubeconfig(&cluster.address(), cluster.ca_pem(), &user)).unwrap();
+        for backend in [
+            admin(&cluster).build().unwrap(),
+            // kube takes a proxy out of the environment by itself.
+            K8sApiBackend::kubeconfig().kubeconfig(file).build().unwrap(),
+        ] {
+            assert_eq!(runtime.block_on(kind(&backend, "smtp/k")), Ok(()));
+            let mut watch = Watch::new(&backend, &["smtp/k"]);
+            runtime.block_on(watch.meanwhile(cluster.wait_for_watches(1)));
+        }
+    });
 }
 
 #[tokio::test]
@@ -138,17 +146,27 @@ async fn s3_a_cluster_whose_authority_is_replaced_is_trusted_anew() {
 }
 
 #[tokio::test]
-async fn s4_redirects_are_not_followed() {
-    let (cluster, other) = (cluster(), cluster());
-    cluster.fail(
-        Failure::new("/secrets", 307)
-            .location(format!("{}/api/v1/namespaces/app/secrets/smtp", other.address())),
-    );
-    assert_eq!(
-        kind(&admin(&cluster).build().unwrap(), "smtp/k").await,
-        Err(ErrorKind::Unavailable)
-    );
+async fn s4_a_watch_follows_no_redirect() {
+    let (cluster, other, clock) = (cluster(), cluster(), FakeClock::new());
+    let backend = admin(&cluster).clock(clock.clone()).build().unwrap();
+    cluster.fail(Failure::new("watch=true", 307).location(format!(
+        "{}/api/v1/namespaces/app/secrets?watch=true",
+        other.address()
+    )));
+    let mut watch = Watch::new(&backend, &["smtp/k"]);
+    for count in 1..=3 {
+        watch.meanwhile(cluster.wait_for_calls("watch=true", count)).await;
+        watch.meanwhile(pass(&clock)).await;
+    }
     assert_eq!(other.calls().len(), 0);
+}
+
+/// Lets a wait for the next try pass.
+async fn pass(clock: &FakeClock) {
+    while clock.next_wake().is_none_or(|wake| wake > Duration::from_secs(4)) {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_secs(4));
 }
 
 #[tokio::test]
@@ -170,6 +188,71 @@ async fn v7_a_value_above_the_cap_is_refused_before_it_is_there() {
 }
 
 #[tokio::test]
+async fn v8_malformed_answers_are_never_a_value() {
+    let cluster = cluster();
+    let backend = admin(&cluster).build().unwrap();
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"kind":"Status","metadata":{},"status":"Success"}"#,
+        r#"{"kind":"SecretList","metadata":{},"items":[]}"#,
+        r#"{"kind":"Secret","metadata":{"name":"other"},"data":{"k":"dmFsdWU="}}"#,
+        r#"{"kind":"Secret","data":{"k":"dmFsdWU="}}"#,
+        r#"{"kind":"Secret","metadata":{"name":"smtp"},"data":{"k":"dmFsdWU"}}"#,
+        r#"{"kind":"Secret","metadata":{"name":"smtp"},"data":{"k":null}}"#,
+        r#"{"kind":"Secret","metadata":{"name":"smtp"},"data":{"k":"dmFsdWU="}} trailing"#,
+        r#"{"kind":"Secret","metadata":{"name":"smtp"},"data":{"k":"dmFsdWU="}"#,
+        "<html>a proxy's greeting</html>",
+    ] {
+        cluster.fail(Failure::new("/secrets/smtp", 200).body(body));
+        for of in ["smtp/k", "smtp"] {
+            assert_eq!(kind(&backend, of).await, Err(ErrorKind::InvalidData), "{body}");
+        }
+        let asked = name("smtp/k");
+        let known = Metadata::new().with_version(Version::new("7").unwrap());
+        let known = backend.get(ReadRequest::new(&asked).with_known(&known)).await;
+        assert_eq!(known.unwrap_err().kind(), ErrorKind::InvalidData, "{body}");
+        cluster.heal();
+    }
+    for body in ["", "{}", r#"{"kind":"Status","metadata":{}}"#, r#"{"items":{}}"#] {
+        cluster.fail(Failure::new("/secrets", 200).body(body));
+        let listed = backend.list(None).await;
+        assert_eq!(listed.unwrap_err().kind(), ErrorKind::InvalidData, "{body}");
+        cluster.heal();
+    }
+    let whole = r#"{"kind":"SecretList","metadata":{},"items":null}"#;
+    cluster.fail(Failure::new("/secrets", 200).body(whole));
+    assert_eq!(backend.list(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn e7_a_list_without_an_end_is_given_up() {
+    let cluster = cluster();
+    let page = r#"{"kind":"SecretList","metadata":{"continue":"more"},"items":[{"metadata":{"name":"smtp"},"data":{"k":""}}]}"#;
+    cluster.fail(Failure::new("/secrets?", 200).body(page));
+    let backend = admin(&cluster).list_namespace(true).build().unwrap();
+    let listed = tokio::time::timeout(Duration::from_secs(60), backend.list(None));
+    let error = listed.await.expect("an end").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.message().contains("come to an end"), "{error}");
+    assert_eq!(cluster.count("/secrets?"), 2);
+}
+
+#[tokio::test]
+async fn r2_what_is_no_version_of_kubernetes_is_not_stated() {
+    let cluster = cluster();
+    let body =
+        r#"{"kind":"Secret","metadata":{"name":"smtp","resourceVersion":"hunter2"},"data":{"k":"dmFsdWU="}}"#;
+    cluster.fail(Failure::new("/secrets/smtp", 200).body(body));
+    let backend = admin(&cluster).build().unwrap();
+    let secret = read(&backend, "smtp/k").await.unwrap();
+    assert_eq!(secret.expose_secret(), b"value");
+    assert_eq!(secret.metadata().version(), None);
+}
+
+#[tokio::test]
 async fn e3_retry_after_of_header_and_status_are_passed_on() {
     let cluster = cluster();
     let backend = admin(&cluster).build().unwrap();
@@ -184,6 +267,15 @@ async fn e3_retry_after_of_header_and_status_are_passed_on() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(seconds)));
         cluster.heal();
     }
+    // A wait that nobody can mean is none.
+    let body = body.replace(":9", &format!(":{}", u64::MAX));
+    cluster.fail(Failure::new("/secrets", 429).retry_after("1e300").body(body));
+    let manager = SecretManager::builder(backend).attempts(1).build().unwrap();
+    let error = manager.get("smtp/k").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ErrorKind::RateLimited, None)
+    );
 }
 
 #[tokio::test]
@@ -247,35 +339,101 @@ async fn a3_a8_a_token_file_is_read_again_after_a_401_and_every_minute() {
     assert_eq!(text(&backend, "smtp/k").await, "value");
 }
 
+#[tokio::test]
+async fn a8_a_token_file_that_is_too_large_or_no_file_is_not_sent() {
+    let cluster = cluster();
+    let directory = tempfile::tempdir().unwrap();
+    let large = directory.path().join("large");
+    std::fs::write(&large, "x".repeat(64 * 1024 + 1)).unwrap();
+    let empty = directory.path().join("empty");
+    std::fs::write(&empty, " \n").unwrap();
+    let mut files = vec![large, empty, directory.path().to_owned()];
+    #[cfg(unix)]
+    {
+        let fifo = directory.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        files.push(fifo);
+    }
+    for file in files {
+        let backend = K8sApiBackend::server(cluster.address())
+            .ca_pem(cluster.ca_pem())
+            .namespace("app")
+            .token_file(&file)
+            .build()
+            .unwrap();
+        let error = read(&backend, "smtp/k").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{file:?}");
+        assert!(error.message().contains(&*file.to_string_lossy()), "{error}");
+    }
+    assert_eq!(cluster.calls().len(), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a2_a_plugin_that_hangs_is_run_once_and_what_it_brings_at_last_is_used() {
+    let cluster = cluster();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |file: &str| directory.path().join(file);
+    let made = std::process::Command::new("mkfifo").arg(at("fifo")).status();
+    assert!(made.unwrap().success());
+    let script = format!(
+        "echo x >>'{0}/calls'\ncat '{0}/fifo'\n",
+        directory.path().display()
+    );
+    let user = plugin_of(directory.path(), &script);
+    std::fs::write(
+        at("config"),
+        kubeconfig(&cluster.address(), cluster.ca_pem(), &user),
+    )
+    .unwrap();
+    let clock = FakeClock::new();
+    let backend = K8sApiBackend::kubeconfig()
+        .kubeconfig(at("config"))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        let passing = async {
+            loop {
+                tokio::task::yield_now().await;
+                if clock.next_wake().is_some() {
+                    clock.advance(Duration::from_secs(10));
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = kind(&backend, "smtp/k") => outcome,
+            () = passing => unreachable!("it never ends"),
+        };
+        assert_eq!(outcome, Err(ErrorKind::Timeout));
+    }
+    let credential = format!(
+        r#"{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{{"token":"{}"}}}}"#,
+        cluster.admin_token()
+    );
+    // Whoever opens it to write waits for the plugin to read.
+    let (fifo, read) = (at("fifo"), text(&backend, "smtp/k"));
+    let written = tokio::task::spawn_blocking(move || std::fs::write(fifo, credential).unwrap());
+    assert_eq!(read.await, "value");
+    written.await.unwrap();
+    assert_eq!(std::fs::read_to_string(at("calls")).unwrap().lines().count(), 1);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a3_a4_a_plugin_is_asked_again_after_a_401_and_not_all_the_time() {
-    use std::os::unix::fs::PermissionsExt;
-
     let cluster = cluster();
     let directory = tempfile::tempdir().unwrap();
-    let plugin = directory.path().join("plugin");
     let token = directory.path().join("token");
     let script = format!(
-        "#!/bin/sh\necho x >>{0}.calls\nprintf '{{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\
+        "echo x >>{0}.calls\nprintf '{{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\
          \"status\":{{\"token\":\"%s\"}}}}' \"$(cat {0})\"\n",
         token.display()
     );
-    std::fs::write(&plugin, script).unwrap();
-    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o700)).unwrap();
-    let ca = base64ct::Base64::encode_string(cluster.ca_pem().as_bytes());
+    let user = plugin_of(directory.path(), &script);
     let config = directory.path().join("config");
-    std::fs::write(
-        &config,
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: a, user: a, namespace: app}}\n\
-             clusters:\n- name: a\n  cluster: {{server: '{}', certificate-authority-data: {ca}}}\nusers:\n- name: a\n  user:\n    exec:\n      \
-             apiVersion: client.authentication.k8s.io/v1\n      command: {}\n      interactiveMode: Never\n",
-            cluster.address(),
-            plugin.display()
-        ),
-    )
-    .unwrap();
+    std::fs::write(&config, kubeconfig(&cluster.address(), cluster.ca_pem(), &user)).unwrap();
     let rules = || [secrets_testkit::fakes::k8s::Rule::new("app", &["get"])];
     cluster.user("one", rules());
     std::fs::write(&token, "one").unwrap();

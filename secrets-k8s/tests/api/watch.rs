@@ -2,8 +2,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use secrets_core::{ErrorKind, FakeClock, SecretManager};
+#[cfg(feature = "tracing")]
+use secrets_core::{ReadRequest, SecretBackend as _};
 use secrets_testkit::fakes::k8s::{Failure, FakeK8s, Rule};
 
+#[cfg(feature = "tracing")]
+use crate::support::name;
 use crate::support::{Watch, admin, builder, kind, read, text};
 
 const WATCH: &str = "watch=true";
@@ -187,6 +191,80 @@ async fn w4_a_watch_too_old_is_begun_anew_and_what_was_missed_is_seen() {
 }
 
 #[tokio::test]
+async fn w3_w4_what_was_deleted_before_a_watch_too_old_is_begun_anew_is_gone() {
+    for labelled in [0, 1] {
+        let (cluster, clock) = (cluster(), FakeClock::new());
+        let backend = &both(&cluster, &clock)[labelled];
+        let mut watch = watched(backend).await;
+        cluster.put("app", "smtp", &[("k", b"2")]);
+        assert_eq!(watch.next().await, "smtp/k");
+        cluster.break_watches();
+        cluster.delete("app", "smtp");
+        cluster.touch("app", "quiet");
+        cluster.compact();
+        assert_eq!(next_as_time_passes(&mut watch, &clock, BLIP).await, "smtp/k");
+        assert_eq!(kind(backend, "smtp/k").await, Err(ErrorKind::NotFound));
+    }
+}
+
+#[tokio::test]
+async fn w4_a_bookmark_moves_where_a_watch_is_continued() {
+    let (cluster, clock) = (cluster(), FakeClock::new());
+    let backend = admin(&cluster)
+        .clock(clock.clone())
+        .timeout(HOUR)
+        .build()
+        .unwrap();
+    read(&backend, "smtp/k").await.unwrap();
+    let mut watch = Watch::new(&backend, &["smtp/k"]);
+    cluster.put("app", "smtp", &[("k", b"2")]);
+    assert_eq!(watch.next().await, "smtp/k");
+    // What happens to others is not heard of; only a bookmark tells how far the watch has come.
+    let version = cluster.put("app", "quiet", &[("k", b"2")]);
+    cluster.bookmark();
+    cluster.end_watches();
+    let begun = cluster.watches();
+    tokio::select! {
+        () = cluster.wait_for_watches(begun + 1) => {}
+        event = next_as_time_passes(&mut watch, &clock, BLIP) => panic!("no event: {event}"),
+    }
+    let calls = cluster.calls();
+    let resumed = calls.iter().rev().find(|call| call.line.contains(WATCH)).unwrap();
+    let continued = format!("resourceVersion={version}");
+    assert!(resumed.line.ends_with(&continued), "{resumed:?} and {continued}");
+}
+
+#[tokio::test]
+async fn a2_e3_a_watch_that_fails_slowly_or_is_told_to_wait_is_not_begun_at_once() {
+    let (cluster, clock) = (cluster(), FakeClock::new());
+    let backend = admin(&cluster).clock(clock.clone()).build().unwrap();
+    read(&backend, "smtp/k").await.unwrap();
+    cluster.fail(Failure::hang(WATCH).times(1));
+    cluster.fail(Failure::new(WATCH, 429).retry_after("40").times(1));
+    let mut watch = Watch::new(&backend, &["smtp/k"]);
+    // Five seconds without an answer are a failure like any other.
+    watch.meanwhile(cluster.wait_for_calls(WATCH, 1)).await;
+    watch.meanwhile(until_next_wake(&clock, 4, 5)).await;
+    clock.advance(Duration::from_secs(5));
+    watch.meanwhile(until_next_wake(&clock, 0, 1)).await;
+    assert_eq!(cluster.count(WATCH), 1);
+    clock.advance(Duration::from_secs(1));
+    watch.meanwhile(cluster.wait_for_calls(WATCH, 2)).await;
+    watch.meanwhile(until_next_wake(&clock, 30, 40)).await;
+    clock.advance(Duration::from_secs(40));
+    watch.meanwhile(cluster.wait_for_watches(1)).await;
+}
+
+/// Resolves when nothing is waited for but the end of a wait of so many seconds.
+async fn until_next_wake(clock: &FakeClock, above: u64, most: u64) {
+    let [above, most] = [above, most].map(Duration::from_secs);
+    let fits = |wake: Duration| wake > above && wake <= most;
+    while !clock.next_wake().is_some_and(fits) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn w4_a_silent_connection_is_left_at_its_idle_limit() {
     let (cluster, clock) = (cluster(), FakeClock::new());
     let backend = admin(&cluster)
@@ -227,11 +305,15 @@ async fn w5_a_failed_comparison_does_not_swallow_the_change() {
         .unwrap();
     read(&backend, "smtp/k").await.unwrap();
     let mut watch = Watch::new(&backend, &["smtp/k"]);
-    watch.meanwhile(cluster.wait_for_watches(1)).await;
-    cluster.fail(Failure::new("GET /api/v1/namespaces/app/secrets/smtp", 503).times(3));
+    // What has been heard once is compared already: from here on only the watch tells.
     cluster.put("app", "smtp", &[("k", b"2")]);
-    let event = next_as_time_passes(&mut watch, &clock, Duration::from_secs(30));
-    assert_eq!(event.await, "smtp/k");
+    assert_eq!(watch.next().await, "smtp/k");
+    for failures in 1..=3 {
+        cluster.fail(Failure::new("GET /api/v1/namespaces/app/secrets/smtp", 503).times(failures));
+        cluster.put("app", "smtp", &[("k", format!("after {failures}").as_bytes())]);
+        let event = next_as_time_passes(&mut watch, &clock, Duration::from_secs(30));
+        assert_eq!(event.await, "smtp/k", "{failures}");
+    }
 }
 
 #[tokio::test]
@@ -253,6 +335,63 @@ async fn a_caller_who_may_not_watch_polls_and_says_so() {
         assert_eq!(event.await, "smtp/k");
     }
     assert_eq!(cluster.count(WATCH), 1, "it is not tried again at once");
+}
+
+/// What this library said at level `WARN`.
+#[cfg(feature = "tracing")]
+fn warnings(log: &crate::log::Log) -> Vec<String> {
+    let mut lines = log.lines();
+    lines.retain(|line| line.starts_with("WARN secrets "));
+    lines
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn what_is_denied_is_said_once() {
+    let (cluster, clock) = (cluster(), FakeClock::new());
+    let log = crate::log::Log::default();
+    let _listening = tracing::subscriber::set_default(log.clone());
+    for secret in ["a", "b", "c"] {
+        cluster.put("app", secret, &[("k", b"1")]);
+    }
+    cluster.user("getter", [Rule::new("app", &["get"])]);
+    let backend = builder(&cluster, "getter")
+        .clock(clock.clone())
+        .timeout(HOUR)
+        .label_selector("app=billing")
+        .build()
+        .unwrap();
+    let names = ["a/k", "b/k", "c/k"].map(name);
+    let requests = names.each_ref().map(ReadRequest::new);
+    for _ in 0..3 {
+        for read in backend.get_many(&requests).await {
+            read.unwrap();
+        }
+        clock.advance(Duration::from_secs(601));
+    }
+    assert_eq!(
+        cluster.count("labelSelector="),
+        3,
+        "it is tried again after ten minutes"
+    );
+    let [said] = &warnings(&log)[..] else {
+        panic!("once: {:?}", warnings(&log));
+    };
+    assert!(
+        said.contains("may not be listed") && said.contains("`list`"),
+        "{said}"
+    );
+    let mut watch = Watch::new(&backend, &["a/k", "b/k", "c/k"]);
+    watch.meanwhile(cluster.wait_for_calls("fieldSelector=", 3)).await;
+    for value in [b"2", b"3"] {
+        cluster.put("app", "a", &[("k", value)]);
+        let event = next_as_time_passes(&mut watch, &clock, Duration::from_secs(60));
+        assert_eq!(event.await, "a/k");
+    }
+    let [_, said] = &warnings(&log)[..] else {
+        panic!("once each: {:?}", warnings(&log));
+    };
+    assert!(said.contains("may not be watched and are polled"), "{said}");
 }
 
 #[tokio::test]

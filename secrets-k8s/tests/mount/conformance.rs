@@ -1,5 +1,7 @@
 //! The conformance suite over mounted volumes, and through a manager.
 
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +10,18 @@ use secrets_core::{
     SecretRef, Version, WatchedNames,
 };
 use secrets_k8s::K8sBackend;
-use secrets_testkit::{Facts, Harness, Outcome, async_trait};
+use secrets_testkit::{Facts, Fault, Harness, Outcome, async_trait};
 
 use crate::kubelet::Kubelet;
 
 mod mounted {
     use super::*;
-    secrets_testkit::conformance!(Mounted::new(), without = [versions, faults]);
+    secrets_testkit::conformance!(Mounted::new(), without = [versions]);
 }
 
 mod through_the_manager {
     use super::*;
-    secrets_testkit::conformance!(Mounted::new().managed(), without = [versions, watch, faults]);
+    secrets_testkit::conformance!(Mounted::new().managed(), without = [versions, watch]);
 }
 
 struct Mounted {
@@ -70,6 +72,7 @@ impl Harness for Mounted {
         let inexpressible = ["A/b", "a_b/c", "a/b c", "a/..b", "-a/b", "é"];
         Facts::new()
             .with_canonical(canonical)
+            .with_faults([Fault::Denied, Fault::Garbage, Fault::Unreachable])
             .with_inexpressible(inexpressible.map(|name| SecretName::new(name).unwrap()))
     }
 
@@ -98,6 +101,27 @@ impl Harness for Mounted {
     async fn delete(&self, name: &SecretName) -> Outcome {
         let (secret, key) = place(name);
         self.kubelet.remove_key(&secret, &key);
+        Ok(())
+    }
+
+    async fn inject(&self, fault: Fault, name: &SecretName) -> Outcome {
+        let (secret, key) = place(name);
+        match fault {
+            // Whoever runs the tests may be allowed to read everything: what leads out is refused to everybody.
+            Fault::Denied => self
+                .kubelet
+                .replace(&secret, &key, |file| symlink("/etc/hostname", file).unwrap()),
+            Fault::Garbage => self
+                .kubelet
+                .replace(&secret, &key, |file| drop(UnixListener::bind(file).unwrap())),
+            Fault::Unreachable => self.kubelet.unmount(),
+            other => return Err(format!("a mount knows no {other:?}").into()),
+        }
+        Ok(())
+    }
+
+    async fn heal(&self) -> Outcome {
+        self.kubelet.repair();
         Ok(())
     }
 }

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 /// A root with volumes in it.
 pub(crate) struct Kubelet {
-    root: TempDir,
+    /// The root is a directory in it.
+    outer: TempDir,
+    root: PathBuf,
     swaps: AtomicU64,
     secrets: Mutex<BTreeMap<String, Data>>,
 }
@@ -22,19 +24,23 @@ pub(crate) type Data = BTreeMap<String, Vec<u8>>;
 
 impl Kubelet {
     pub(crate) fn new() -> Self {
+        let outer = TempDir::new().unwrap();
+        let root = outer.path().join("root");
+        fs::create_dir(&root).unwrap();
         Self {
-            root: TempDir::new().unwrap(),
+            outer,
+            root,
             swaps: AtomicU64::new(0),
             secrets: Mutex::default(),
         }
     }
 
     pub(crate) fn root(&self) -> &Path {
-        self.root.path()
+        &self.root
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
+        self.root.join(path)
     }
 
     /// Mounts a Secret of these keys, or swaps it for one. A key may be a path, as in a projected volume.
@@ -67,6 +73,29 @@ impl Kubelet {
             .unwrap_or_default();
         data.remove(key);
         self.swap(secret, &data);
+    }
+
+    /// Swaps every volume for one that holds the same, at the root's own place.
+    pub(crate) fn repair(&self) {
+        if !self.root.exists() {
+            fs::rename(self.outer.path().join("away"), &self.root).unwrap();
+        }
+        let secrets = self.secrets.lock().unwrap().clone();
+        for (secret, data) in secrets {
+            self.swap(&secret, &data);
+        }
+    }
+
+    /// Takes the root away.
+    pub(crate) fn unmount(&self) {
+        fs::rename(&self.root, self.outer.path().join("away")).unwrap();
+    }
+
+    /// Puts something else in the place of the file of a key.
+    pub(crate) fn replace(&self, secret: &str, key: &str, make: impl FnOnce(&Path)) {
+        let file = self.at(secret).join("..data").join(key);
+        fs::remove_file(&file).unwrap();
+        make(&file);
     }
 
     fn swap(&self, secret: &str, data: &Data) {

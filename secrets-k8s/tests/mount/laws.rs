@@ -100,6 +100,66 @@ async fn l2_load_all_reads_a_whole_secret_or_its_keys() {
     );
 }
 
+/// What an application asks for.
+#[derive(serde::Deserialize)]
+struct Database {
+    host: String,
+    port: u16,
+    password: secrets_core::Secret,
+}
+
+#[tokio::test]
+async fn l2_a_type_comes_from_the_keys_of_the_secret_that_its_prefix_names() {
+    let kubelet = Kubelet::new();
+    let keys: [(&str, &[u8]); 3] = [("host", b"db"), ("port", b"5432"), ("password", b"\xffhunter2")];
+    kubelet.mount("smtp-database", &keys);
+    let manager = SecretManager::builder(K8sBackend::new(kubelet.root()).unwrap())
+        .build()
+        .unwrap();
+    let fits = |database: &Database| {
+        database.host == "db" && database.port == 5432 && database.password.expose_secret() == b"\xffhunter2"
+    };
+    let smtp = ConfigSecretLoader::new(&manager, "smtp");
+    assert!(fits(&smtp.load_as("database").await.unwrap()));
+    let database = ConfigSecretLoader::new(&manager, "smtp/database");
+    assert!(fits(&database.load_all().await.unwrap()));
+    // Also where the first part is a Secret of its own.
+    kubelet.mount("smtp", &[("api-key", b"x")]);
+    manager.invalidate_all();
+    assert!(fits(&smtp.load_as("database").await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_key_that_begins_with_a_dot_is_one_of_the_whole() {
+    let kubelet = Kubelet::new();
+    let config = br#"{"auths":{}}"#.as_slice();
+    kubelet.mount("registry", &[(".dockerconfigjson", config)]);
+    kubelet.mount("parts", &[("db/.pgpass", b"one"), ("db/user", b"two")]);
+    fs::create_dir(kubelet.at("plain")).unwrap();
+    fs::write(kubelet.at("plain/.netrc"), "three").unwrap();
+    fs::write(kubelet.at("plain/..hidden"), "four").unwrap();
+    let data = kubelet
+        .at("parts")
+        .join(fs::read_link(kubelet.at("parts/..data")).unwrap());
+    symlink(".", data.join("again")).unwrap();
+    symlink("..", data.join("db/up")).unwrap();
+    let backend = K8sBackend::new(kubelet.root()).unwrap();
+    let whole = read(&backend, "registry").await.unwrap();
+    assert_eq!(whole.field(".dockerconfigjson").unwrap().expose_secret(), config);
+    for (secret, fields) in [
+        ("registry", vec![".dockerconfigjson"]),
+        ("parts", vec!["db/.pgpass", "db/user"]),
+        ("plain", vec![".netrc"]),
+    ] {
+        let whole = read(&backend, secret).await.unwrap();
+        assert_eq!(whole.field_names().collect::<Vec<_>>(), fields, "{secret}");
+    }
+    assert_eq!(
+        list(&backend, None).await,
+        ["plain/.netrc", "registry/.dockerconfigjson"]
+    );
+}
+
 #[tokio::test]
 async fn v2_nothing_mounted_is_not_found_and_an_empty_key_is_a_value() {
     let kubelet = Kubelet::new();

@@ -5,5 +5,13 @@
 mod conformance;
 mod kubelet;
 mod laws;
+#[cfg(feature = "tracing")]
+#[path = "../support/log.rs"]
+mod log;
+#[path = "../support/printed.rs"]
+mod printed;
+mod secrecy;
+#[cfg(all(feature = "tracing", target_os = "linux"))]
+mod subpath;
 mod torture;
 mod watch;

@@ -23,6 +23,9 @@ const LIVED: Duration = Duration::from_secs(1);
 /// Between two failures in a row.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// However long the server asks to be left alone.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+
 /// Whoever may not watch now may be allowed to later: so often it is polled before another try.
 const POLLS: u32 = 10;
 
@@ -33,23 +36,35 @@ pub(super) async fn follow(interests: Arc<Interests>, scope: Scope) {
         scope,
         resume: None,
         brought: false,
+        stands_since: None,
     };
     let mut failures = 0;
     loop {
-        let began = follower.now();
         let ended = follower.connection().await;
-        let lived = follower.now().saturating_sub(began) >= LIVED;
-        match ended {
+        // What took its time to fail has not lived.
+        let stood = follower
+            .stands_since
+            .map(|since| follower.now().saturating_sub(since));
+        let lived = stood.is_some_and(|stood| stood >= LIVED);
+        let asked_for = match ended {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 follower.denied(&error).await;
                 failures = 0;
+                continue;
             }
-            _ if lived => failures = 0,
-            _ => {
-                // What brought something is no failure in a row, but not to be repeated at once either.
-                failures = if follower.brought { 1 } else { failures + 1 };
-                follower.sleep(wait(failures)).await;
-            }
+            Err(error) => error.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER),
+            Ok(()) => Duration::ZERO,
+        };
+        let pause = if lived {
+            failures = 0;
+            asked_for
+        } else {
+            // What brought something is no failure in a row, but not to be repeated at once either.
+            failures = if follower.brought { 1 } else { failures + 1 };
+            asked_for.max(wait(failures))
+        };
+        if !pause.is_zero() {
+            follower.sleep(pause).await;
         }
     }
 }
@@ -67,12 +82,14 @@ struct Follower {
     resume: Option<String>,
     /// The last connection brought an event.
     brought: bool,
+    /// When the last connection was good: open, and everything compared that had to be.
+    stands_since: Option<Duration>,
 }
 
 impl Follower {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> Result<()> {
-        self.brought = false;
+        (self.brought, self.stands_since) = (false, None);
         let interests = self.interests.clone();
         let server = &interests.inner.server;
         // Those that began together do not end together.
@@ -97,6 +114,7 @@ impl Follower {
             let _ = interests.fresh(&self.scope).now_or_never();
             self.compare().await?;
         }
+        self.stands_since = Some(self.now());
         let mut events = Events::new(opened);
         loop {
             tokio::select! {

@@ -8,8 +8,6 @@ use secrets_file::watch::State;
 use tokio::sync::Notify;
 
 use super::super::backend::Inner;
-use super::super::error::Verb;
-use super::super::object::Object;
 use super::super::server::Scope;
 use super::Ready;
 
@@ -183,7 +181,7 @@ impl Interests {
         let ledger = &self.inner.ledger;
         let read = async {
             let answer = server.secret(secret).await?;
-            let object: Object<'_> = answer.read(server.asked(Verb::Get, Some(secret)))?;
+            let object = server.object(&answer, secret)?;
             let states = names.iter().map(|(_, key)| {
                 let value = object.secret(key.as_deref(), &server.values);
                 crate::state::of(ledger, &value)
