@@ -67,7 +67,7 @@ impl Auth {
     /// |---|---|---|
     /// | client secret | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` are set | one of them is missing |
     /// | workload identity | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set | one of them is missing |
-    /// | managed identity, that of `AZURE_CLIENT_ID` where it is set | `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set (App Service), or the endpoint of virtual machines answers within 1 s | nothing answers, or no such identity is assigned |
+    /// | managed identity, that of `AZURE_CLIENT_ID` where it is set | `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set (App Service), or the endpoint of virtual machines answers within 1 s | nothing answers, what answers is not Azure's, or no such identity is assigned |
     /// | Azure CLI | `az` brings a token within 3 s | it is missing, logged out or too slow |
     /// | Azure Developer CLI | `azd` brings a token within 3 s | the same |
     ///

@@ -94,8 +94,10 @@
 //! |---|---|
 //! | 4xx, with what the `AADSTS` number says: a wrong or expired secret, an unknown tenant or application, a federated token that does not fit | `Unauthenticated` |
 //! | 400 of an identity endpoint: no such identity is assigned | `Unauthenticated` |
+//! | 404 of an identity endpoint: it is being updated, or there is none | `Unavailable` |
 //! | no credential in the whole [default order](Auth::default_order) | `Unauthenticated`, with why each was passed over |
 //! | a token that cannot be read | `InvalidData` |
+//! | a token that has ended when it comes: this machine's time of day is wrong (code `expired`) | `Unauthenticated` |
 //! | 408, 504; longer than [`login_timeout`](AzureBuilder::login_timeout) | `Timeout` |
 //! | 429 | `RateLimited` |
 //! | 3xx, 410, 5xx, no connection | `Unavailable` |
@@ -121,6 +123,7 @@ mod auth;
 mod backend;
 mod backoff;
 mod builder;
+mod challenge;
 mod client;
 mod config;
 mod credential;
