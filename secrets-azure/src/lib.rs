@@ -104,7 +104,8 @@
 //!
 //! # In memory
 //!
-//! The SDK writes the requests, and checks and answers the vault's challenge; answers do not pass through it. They are
+//! The SDK writes the requests, and checks and answers the vault's challenge, of which it is told the resource alone: it logs
+//! what it is told. Answers do not pass through it. They are
 //! parsed in place and wiped, values copied once into buffers of their own size, tokens kept in headers that are wiped when
 //! dropped. What the TLS and HTTP layers read into stays with them while a connection lives: see
 //! [`idle_connections`](AzureBuilder::idle_connections). The SDK's form of a client secret, and of a federated token, is freed

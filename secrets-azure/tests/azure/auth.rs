@@ -178,6 +178,25 @@ fn app_service_is_recognised_by_its_variables() {
     assert_eq!(scene.azure.count("msi/token"), 2);
 }
 
+#[test]
+fn what_has_an_identity_that_the_sdk_does_not_know_is_refused_by_name() {
+    const TEST: &str = "auth::what_has_an_identity_that_the_sdk_does_not_know_is_refused_by_name";
+    if !is_child() {
+        return again(
+            TEST,
+            &[
+                ("IDENTITY_ENDPOINT", "http://localhost:40342/metadata/identity"),
+                ("IMDS_ENDPOINT", "http://localhost:40342"),
+            ],
+        );
+    }
+    let scene = Scene::new();
+    scene.azure.assign(None);
+    let error = block_on(read(&build(&scene, Auth::managed_identity()), "a")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+    assert!(error.message().contains("Azure Arc"), "{error}");
+}
+
 /// A program of this name that does this.
 #[cfg(unix)]
 pub(crate) fn tool(directory: &std::path::Path, name: &str, script: &str) {
@@ -323,8 +342,8 @@ fn with_no_credential_the_error_lists_all_that_was_tried_and_the_manager_shows_i
         let error = search(&scene, 0, async move { read(&backend, "a").await.unwrap_err() }).await;
         let manager = SecretManager::builder(builder().build().unwrap()).clock(scene.clock.clone());
         let manager = manager.build().unwrap();
-        let managed = search(&scene, 2, async move { manager.get("a").await.unwrap_err() }).await;
-        for error in [error, managed] {
+        let through = search(&scene, 2, async move { manager.get("a").await.unwrap_err() }).await;
+        for error in [error, through] {
             assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
             for reason in expected {
                 assert!(error.message().contains(reason), "{reason} in {error}");

@@ -121,9 +121,11 @@ async fn s1_e5_s7_nothing_that_the_vault_says_is_printed() {
         r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{}"}}"#,
         issued.expose()
     );
-    let admit = move |request: &Request| match is_login(request) {
-        true => Some(Response::new(token.clone().into())),
-        false => challenge(request),
+    let admit = move |request: &Request| {
+        if is_login(request) {
+            return Some(Response::new(token.clone().into()));
+        }
+        challenge(request)
     };
     let auth = || Auth::client_secret(TENANT, APP, secret.expose());
     let kinds = table.check(|endpoint| at(endpoint, auth()), admit).await.unwrap();
@@ -134,7 +136,7 @@ async fn s1_e5_s7_nothing_that_the_vault_says_is_printed() {
 async fn s1_e5_s7_nothing_that_answers_a_client_secret_is_printed() {
     let secret = Canary::random();
     let auth = || Auth::client_secret(TENANT, APP, secret.expose());
-    no_answer_to_a_login_is_printed(&[secret.clone()], auth).await;
+    no_answer_to_a_login_is_printed(std::slice::from_ref(&secret), auth).await;
 }
 
 #[tokio::test]
@@ -144,7 +146,7 @@ async fn s1_e5_s7_nothing_that_answers_a_workload_identity_is_printed() {
     let file = directory.path().join("jwt");
     std::fs::write(&file, jwt.expose()).unwrap();
     let auth = || Auth::workload_identity_with(TENANT, APP, &file);
-    no_answer_to_a_login_is_printed(&[jwt.clone()], auth).await;
+    no_answer_to_a_login_is_printed(std::slice::from_ref(&jwt), auth).await;
 }
 
 #[tokio::test]
