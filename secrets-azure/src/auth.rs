@@ -67,7 +67,7 @@ impl Auth {
     /// |---|---|---|
     /// | client secret | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` are set | one of them is missing |
     /// | workload identity | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set | one of them is missing |
-    /// | managed identity, that of `AZURE_CLIENT_ID` where it is set | `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set (App Service), or the endpoint of virtual machines answers within 1 s | nothing answers, or no such identity is assigned |
+    /// | managed identity, that of `AZURE_CLIENT_ID` where it is set | `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set (App Service), or the endpoint of virtual machines answers within 1 s | nothing answers, what answers is not Azure's, or no such identity is assigned |
     /// | Azure CLI | `az` brings a token within 3 s | it is missing, logged out or too slow |
     /// | Azure Developer CLI | `azd` brings a token within 3 s | the same |
     ///
@@ -90,8 +90,9 @@ impl Auth {
     }
 
     /// The identity that Azure has assigned to this machine, container or app; of several, the one that the system
-    /// assigned. App Service is recognised by `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` in the process's environment,
-    /// anything else is taken for a virtual machine.
+    /// assigned. App Service, and what works like it, is recognised by `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` in the
+    /// process's environment. Azure Arc, Cloud Shell, Machine Learning and Service Fabric are recognised by theirs, and
+    /// refused with `InvalidConfig`: the SDK does not know how to ask there. Anything else is taken for a virtual machine.
     pub fn managed_identity() -> Self {
         Self::new(managed_identity::ManagedIdentity::new(None))
     }
@@ -226,7 +227,17 @@ impl Way<'_> {
         credential: azure_core::Result<Arc<C>>,
     ) -> Result<Grant> {
         let since = self.transport.clock().boot();
-        let unusable = || error::config(format!("{method} cannot be used as it is configured here"));
+        let unusable = || {
+            error::config(match method {
+                MANAGED => {
+                    "managed identity cannot be used here: it can on virtual machines and in App Service, there by client or \
+                     object id; not in Azure Arc, Cloud Shell, Machine Learning and Service Fabric, whose variables may be \
+                     set here"
+                        .to_owned()
+                }
+                _ => format!("{method} cannot be used as it is configured here; check its ids and the authority"),
+            })
+        };
         let credential = credential.map_err(|_| unusable())?;
         let exchange = Exchange::new(Purpose::Login);
         let options = TokenRequestOptions {

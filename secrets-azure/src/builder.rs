@@ -308,6 +308,7 @@ impl Access {
             usual,
             direct,
             vault: vault.clone(),
+            verify,
             vault_is_local,
             authority,
             imds,

@@ -56,7 +56,10 @@ impl Client {
             };
         }
         for _ in 0..ATTEMPTS {
-            let exchange = Exchange::new(Purpose::Vault);
+            let exchange = Exchange::new(match call {
+                Call::Page { .. } => Purpose::Page,
+                Call::Deleted { .. } | Call::Secret { .. } => Purpose::Vault,
+            });
             let refusal = self.call(call, exchange.context()).await.err();
             match (exchange.take(), refusal) {
                 (Some(Err(error)), _) => return Err(error),

@@ -93,6 +93,11 @@ pub(crate) fn authority(text: &str) -> Result<Url> {
 /// Where the identity endpoint of virtual machines is to be found instead.
 pub(crate) fn imds(text: &str) -> Result<Url> {
     let url = url(text.trim(), "the IMDS endpoint")?;
+    if !matches!(url.path(), "" | "/") {
+        return Err(config(
+            "the IMDS endpoint has a path; write scheme, host and port alone",
+        ));
+    }
     match url.scheme() {
         "https" => Ok(url),
         "http" if this_machine(&url) => Ok(url),
@@ -175,7 +180,9 @@ pub(crate) fn api_version(text: &str) -> Result<()> {
 /// An id of a tenant, a client or an identity.
 pub(crate) fn id(text: &str, what: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    if !text.is_empty() && text.len() <= 253 && text.bytes().all(plain) {
+    // Only dots would be a step in the path of a URL.
+    let any = text.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    if any && text.len() <= 253 && text.bytes().all(plain) {
         return Ok(());
     }
     Err(config(format!(
@@ -239,6 +246,24 @@ mod tests {
         }
         assert!(imds("http://127.0.0.1:40342").is_ok() && imds("http://169.254.169.254").is_ok());
         assert!(imds("http://identity.example.com").is_err());
+        assert!(
+            imds("http://127.0.0.1/metadata").is_err(),
+            "the path would be lost"
+        );
+    }
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path() {
+        for good in [
+            "contoso.onmicrosoft.com",
+            "7b795fb9-09d3-42f4-a494-38864f99ba3c",
+            "common",
+        ] {
+            assert!(id(good, "tenant id").is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a?b", "a b", "-"] {
+            assert!(id(bad, "tenant id").is_err(), "{bad}");
+        }
     }
 
     #[test]

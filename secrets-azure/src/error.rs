@@ -240,7 +240,11 @@ pub(crate) fn login(method: &'static str, answer: &Answer) -> Error {
             ErrorKind::Unauthenticated,
             "the tenant does not know Key Vault; check tenant and cloud",
         ),
-        (400 | 404, None) if method == crate::auth::MANAGED => (
+        (404, None) if method == crate::auth::MANAGED => (
+            ErrorKind::Unavailable,
+            "the identity endpoint is being updated, or is none of Azure's; try again, or log in by something else",
+        ),
+        (400, None) if method == crate::auth::MANAGED => (
             ErrorKind::Unauthenticated,
             "no such identity is assigned here; assign it, or give the id of one that is",
         ),
@@ -403,6 +407,7 @@ fn certificate(error: &reqwest::Error) -> bool {
         if text.contains("certificate")
             || text.contains("alert")
             || text.contains("Handshake")
+            || text.contains("incompatible")
             || text.contains("corrupt message")
         {
             return true;
@@ -422,6 +427,14 @@ pub(crate) fn timeout(limit: Duration) -> Error {
 pub(crate) fn login_timeout(method: &str, limit: Duration) -> Error {
     let message = format!("no login by {method} within {} s", limit.as_secs_f64());
     Error::new(ErrorKind::Timeout, message).with_cause(Cause::new().with_code("timeout"))
+}
+
+/// A token that is of no use.
+pub(crate) fn ended(method: &str) -> Error {
+    let message = format!(
+        "no login by {method}: the token had ended when it came; check the time of day of this machine"
+    );
+    Error::new(ErrorKind::Unauthenticated, message).with_cause(Cause::new().with_code("expired"))
 }
 
 /// An answer above the cap.
@@ -551,11 +564,9 @@ mod tests {
         }
         let code = login("client secret", &answer(401, r#"{"error_codes":[7000215]}"#));
         assert_eq!(code.cause().unwrap().code(), Some("AADSTS7000215"));
-        assert!(
-            login(crate::auth::MANAGED, &answer(400, "{}"))
-                .message()
-                .contains("assigned")
-        );
+        let managed = |status| login(crate::auth::MANAGED, &answer(status, "{}"));
+        assert!(managed(400).message().contains("assigned"));
+        assert_eq!(managed(404).kind(), K::Unavailable);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Exchange {
 pub(crate) enum Purpose {
     /// A token.
     Login,
+    /// A page of the vault's list.
+    Page,
     /// Something of the vault's.
     Vault,
 }

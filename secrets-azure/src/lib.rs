@@ -94,15 +94,18 @@
 //! |---|---|
 //! | 4xx, with what the `AADSTS` number says: a wrong or expired secret, an unknown tenant or application, a federated token that does not fit | `Unauthenticated` |
 //! | 400 of an identity endpoint: no such identity is assigned | `Unauthenticated` |
+//! | 404 of an identity endpoint: it is being updated, or there is none | `Unavailable` |
 //! | no credential in the whole [default order](Auth::default_order) | `Unauthenticated`, with why each was passed over |
 //! | a token that cannot be read | `InvalidData` |
+//! | a token that has ended when it comes: this machine's time of day is wrong (code `expired`) | `Unauthenticated` |
 //! | 408, 504; longer than [`login_timeout`](AzureBuilder::login_timeout) | `Timeout` |
 //! | 429 | `RateLimited` |
 //! | 3xx, 410, 5xx, no connection | `Unavailable` |
 //!
 //! # In memory
 //!
-//! The SDK writes the requests, and checks and answers the vault's challenge; answers do not pass through it. They are
+//! The SDK writes the requests, and checks and answers the vault's challenge, of which it is told the resource alone: it logs
+//! what it is told. Answers do not pass through it. They are
 //! parsed in place and wiped, values copied once into buffers of their own size, tokens kept in headers that are wiped when
 //! dropped. What the TLS and HTTP layers read into stays with them while a connection lives: see
 //! [`idle_connections`](AzureBuilder::idle_connections). The SDK's form of a client secret, and of a federated token, is freed
@@ -121,6 +124,7 @@ mod auth;
 mod backend;
 mod backoff;
 mod builder;
+mod challenge;
 mod client;
 mod config;
 mod credential;

@@ -24,7 +24,7 @@ pub(crate) async fn names(
         .map(|base| SecretName::new(base.as_str().to_ascii_lowercase()))
         .transpose()?;
     let mut names = BTreeSet::new();
-    let mut seen = BTreeSet::new();
+    let mut pages = Pages::new(client.endpoint());
     let mut next = None;
     loop {
         let answer = client.send(Call::Page { next: next.as_ref() }).await?;
@@ -43,14 +43,37 @@ pub(crate) async fn names(
         }
         match page.next_link.filter(|link| !link.is_empty()) {
             None => return Ok(names.into_iter().collect()),
-            Some(link) => {
-                let link = follow(client.endpoint(), &link)?;
-                if !seen.insert(link.as_str().to_owned()) {
-                    return Err(malformed("the list, which leads back to a page of it,"));
-                }
-                next = Some(link);
-            }
+            Some(link) => next = Some(pages.after(&link)?),
         }
+    }
+}
+
+/// More pages than this are no list: of 25 secrets each, these are 100,000.
+const MOST_PAGES: usize = 4_000;
+
+/// The way from page to page, which ends.
+struct Pages<'a> {
+    vault: &'a Url,
+    seen: BTreeSet<Box<str>>,
+}
+
+impl<'a> Pages<'a> {
+    fn new(vault: &'a Url) -> Self {
+        Self {
+            vault,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn after(&mut self, link: &str) -> Result<Url> {
+        let next = follow(self.vault, link)?;
+        if !self.seen.insert(next.as_str().into()) {
+            return Err(malformed("the list, which leads back to a page of it,"));
+        }
+        if self.seen.len() >= MOST_PAGES {
+            return Err(malformed("the list, which does not end,"));
+        }
+        Ok(next)
     }
 }
 
@@ -76,6 +99,17 @@ struct Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_without_an_end_is_refused() {
+        let vault = Url::parse("https://v.vault.azure.net").unwrap();
+        let mut pages = Pages::new(&vault);
+        let mut link = |page: usize| pages.after(&format!("/secrets?$skiptoken={page}"));
+        assert!(link(1).is_ok());
+        assert!(link(1).is_err(), "it leads back");
+        assert!((2..MOST_PAGES).all(|page| link(page).is_ok()));
+        assert!(link(MOST_PAGES).is_err(), "it does not end");
+    }
 
     #[test]
     fn s4_the_next_page_is_at_the_same_vault() {

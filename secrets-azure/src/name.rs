@@ -55,14 +55,19 @@ pub(crate) fn decode(encoded: &str) -> Option<SecretName> {
 /// `InvalidName` for anything else.
 pub(crate) fn version(version: &Version) -> Result<&str> {
     let text = version.as_str();
-    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if text.len() == 32 && text.bytes().all(digit) {
+    if is_version(text) {
         return Ok(text);
     }
     Err(Error::new(
         ErrorKind::InvalidName,
         "a version of a Key Vault secret is 32 hexadecimal digits, in lower case",
     ))
+}
+
+/// Whether this is how Key Vault writes a version.
+pub(crate) fn is_version(text: &str) -> bool {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 32 && text.bytes().all(digit)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::error::{self, Asked, malformed};
 use crate::json;
+use crate::name::is_version;
 
 /// How secrets are read.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ impl Reader {
         if attributes.nbf.and_then(instant).is_some_and(|from| now < from) {
             return disabled("the secret is not valid yet; wait for its activation date (`nbf`)");
         }
-        if !self.serve_expired && attributes.exp.and_then(instant).is_some_and(|end| end <= now) {
+        let ended = |end: i64| end < 0 || instant(end).is_some_and(|end| end <= now);
+        if !self.serve_expired && attributes.exp.is_some_and(ended) {
             return disabled(
                 "the secret has expired; set a new version or a later expiry (`exp`), or allow it by `serve_expired`",
             );
@@ -87,12 +89,17 @@ impl Reader {
             Error::new(kind, message).with_cause(cause)
         };
         if version.is_some() {
+            let no_such_version = || gone(ErrorKind::VersionNotFound, "the secret has no such version");
             match client.send(Call::Secret { name, version: None }).await {
                 Ok(latest) if latest.status == 404 => {}
-                Ok(latest) if latest.succeeded() || latest.status == 403 => {
-                    return gone(ErrorKind::VersionNotFound, "the secret has no such version");
+                Ok(latest) if latest.succeeded() => return no_such_version(),
+                Ok(latest) => {
+                    let refused = error::refused(Asked::Read, &latest);
+                    return match refused.kind() {
+                        ErrorKind::Disabled => no_such_version(),
+                        _ => refused,
+                    };
                 }
-                Ok(latest) => return error::refused(Asked::Read, &latest),
                 Err(error) => return error,
             }
         }
@@ -173,7 +180,7 @@ pub(crate) struct Id<'a> {
 impl<'a> Id<'a> {
     fn parse(id: &'a str) -> Option<Self> {
         let (name, version) = path(id)?.split_once('/')?;
-        let whole = !name.is_empty() && !version.is_empty() && !version.contains('/');
+        let whole = !name.is_empty() && is_version(version);
         whole.then_some(Self { name, version })
     }
 }
@@ -246,6 +253,7 @@ mod tests {
             (r#"{"enabled":false}"#, "is disabled"),
             (r#"{"enabled":true,"nbf":1001}"#, "not valid yet"),
             (r#"{"enabled":true,"exp":1000}"#, "has expired"),
+            (r#"{"enabled":true,"exp":-1}"#, "has expired"),
         ] {
             let error = read(&format!(r#""value":"v","attributes":{attributes}"#), false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Disabled);
@@ -273,8 +281,10 @@ mod tests {
             "",
             "secrets/a/b",
             "https://v/secrets/a",
-            "https://v/secrets/a/b/c",
-            "https://v/keys/a/b",
+            "https://v/secrets/a/b",
+            "https://v/secrets/a/hunter2%20?",
+            "https://v/secrets/a/0123456789abcdef0123456789abcdef/c",
+            "https://v/keys/a/0123456789abcdef0123456789abcdef",
         ] {
             assert!(Id::parse(id).is_none(), "{id}");
         }

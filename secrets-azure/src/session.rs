@@ -169,6 +169,16 @@ impl Shared {
         Ok(ended)
     }
 
+    /// Notes that a login has failed, and until when the next one waits.
+    fn failed(&self, began: Duration, error: Error) {
+        let now = self.now();
+        let mut state = self.state();
+        state.login = None;
+        let jitter = state.rng.f64();
+        let until = state.backoff.failed(began, now, jitter, error.retry_after());
+        state.failure = Some(Failure { error, until });
+    }
+
     fn now(&self) -> Duration {
         self.transport.clock().boot()
     }
@@ -199,16 +209,28 @@ async fn login(shared: Arc<Shared>, scope: Box<str>, ending: watch::Sender<()>) 
         transport: &shared.transport,
         scope: &scope,
     };
+    let mut unfinished = Unfinished {
+        shared: &shared,
+        began,
+        done: false,
+    };
     let granted = tokio::select! {
         biased;
         granted = shared.auth.login(way) => granted,
         () = shared.transport.clock().sleep(limit) => Err(error::login_timeout(shared.auth.name(), limit)),
     };
-    let now = shared.now();
-    let mut state = shared.state();
-    state.login = None;
+    unfinished.done = true;
+    // One that cannot be used would be asked for again at once, and again.
+    let granted = granted.and_then(|grant| {
+        let usable = grant.is_usable(shared.now());
+        usable
+            .then_some(grant)
+            .ok_or_else(|| error::ended(shared.auth.name()))
+    });
     match granted {
         Ok(grant) => {
+            let mut state = shared.state();
+            state.login = None;
             state.generation += 1;
             let jitter = state.rng.f64();
             let token = Token::new(grant, state.generation, &scope, jitter);
@@ -218,14 +240,29 @@ async fn login(shared: Arc<Shared>, scope: Box<str>, ending: watch::Sender<()>) 
             tracing::debug!(backend = crate::backend::NAME, using = %shared.auth.used(), "logged in");
         }
         Err(error) => {
-            let jitter = state.rng.f64();
-            let until = state.backoff.failed(began, now, jitter, error.retry_after());
             tracing::warn!(backend = crate::backend::NAME, using = %shared.auth.used(), kind = %error.kind(), "no login");
-            state.failure = Some(Failure { error, until });
+            shared.failed(began, error);
         }
     }
-    drop(state);
     drop(ending);
+}
+
+/// A login that has not come to its end. One that panics, as somebody else's credential may, is one that failed: otherwise
+/// whoever waits for it would begin it again at once, and again.
+struct Unfinished<'a> {
+    shared: &'a Shared,
+    began: Duration,
+    done: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.done && std::thread::panicking() {
+            let message = format!("{} panicked while logging in", self.shared.auth.name());
+            self.shared
+                .failed(self.began, Error::new(ErrorKind::Internal, message));
+        }
+    }
 }
 
 /// What the SDK takes for a credential. It gets a placeholder: the transport writes the token into the request.

@@ -74,6 +74,11 @@ impl Grant {
             lifetime: lifetime.min(Duration::from_secs(30 * 86_400)),
         })
     }
+
+    /// Whether a request sent now arrives while the token lives.
+    pub(crate) fn is_usable(&self, now: Duration) -> bool {
+        usable(now, self.since + self.lifetime, self.lifetime)
+    }
 }
 
 impl Token {
@@ -91,7 +96,7 @@ impl Token {
 
     /// Whether a request sent now arrives while the token lives.
     pub(crate) fn usable(&self, now: Duration) -> bool {
-        now + LAST_MOMENTS.min(self.lifetime / 20) < self.ends
+        usable(now, self.ends, self.lifetime)
     }
 
     /// Whether it is time for another one.
@@ -106,6 +111,10 @@ impl fmt::Debug for Token {
             .field("generation", &self.generation)
             .finish_non_exhaustive()
     }
+}
+
+fn usable(now: Duration, ends: Duration, lifetime: Duration) -> bool {
+    now + LAST_MOMENTS.min(lifetime / 20) < ends
 }
 
 /// Two thirds of a life, give or take a tenth of it: clients that started together do not stay together.

@@ -15,12 +15,16 @@ use secrets_core::{Clock, Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
 use crate::answer::Answer;
+use crate::challenge;
 use crate::config;
 use crate::error;
 use crate::exchange::{Exchange, Purpose, elsewhere};
 
 /// The host of the identity endpoint of virtual machines, as the SDK has it.
 const IMDS: &str = "169.254.169.254";
+
+/// What a page may be, whatever a value may: 25 secrets with all the tags that they can have.
+const MAX_PAGE: usize = 1024 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 
@@ -35,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) direct: reqwest::Client,
     /// Nothing else than this is ever shown a token.
     pub(crate) vault: Url,
+    /// Whether the vault's challenge has to be for its cloud.
+    pub(crate) verify: bool,
     /// Reached directly, though its name does not say that it is this machine.
     pub(crate) vault_is_local: bool,
     pub(crate) authority: Url,
@@ -104,24 +110,25 @@ impl Transport {
             Body::SeekableStream(_) => return Err(unwritable()),
         };
         let response = response.send().await.map_err(|error| error::transport(&error))?;
-        self.receive(response).await
+        let limit = match exchange.purpose() {
+            Purpose::Page => self.0.max_answer.max(MAX_PAGE),
+            Purpose::Login | Purpose::Vault => self.0.max_answer,
+        };
+        self.receive(response, limit).await
     }
 
-    async fn receive(&self, mut response: reqwest::Response) -> Result<(Answer, Headers)> {
+    async fn receive(&self, mut response: reqwest::Response, limit: usize) -> Result<(Answer, Headers)> {
         let status = response.status().as_u16();
         let mut headers = Headers::new();
         // All that the SDK needs to know of an answer.
-        if let Some(challenge) = response
-            .headers()
-            .get(WWW_AUTHENTICATE)
-            .and_then(|value| value.to_str().ok())
-        {
-            headers.insert("www-authenticate", challenge.to_owned());
+        let challenge = response.headers().get(WWW_AUTHENTICATE).filter(|_| status == 401);
+        if let Some(challenge) = challenge.and_then(|value| value.to_str().ok()) {
+            let told = challenge::told(challenge, &self.0.vault, self.0.verify);
+            headers.insert("www-authenticate", told);
         }
         let retry_after = error::retry_after_in(response.headers(), self.0.clock.wall());
         let request_id = response.headers().get(REQUEST_ID);
         let request_id = request_id.and_then(|id| id.to_str().ok()).map(Into::into);
-        let limit = self.0.max_answer;
         let announced = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
@@ -154,7 +161,7 @@ impl Transport {
     /// Where a request may go: with a token to the vault, for a token over TLS or no further than this machine.
     fn allow(&self, purpose: Purpose, url: &Url) -> Result<()> {
         let allowed = match purpose {
-            Purpose::Vault => url.origin() == self.0.vault.origin(),
+            Purpose::Page | Purpose::Vault => url.origin() == self.0.vault.origin(),
             Purpose::Login => {
                 url.scheme() == "https" || (url.scheme() == "http" && config::this_machine(url))
             }
@@ -165,7 +172,7 @@ impl Transport {
         Err(Error::new(
             ErrorKind::InvalidConfig,
             match purpose {
-                Purpose::Vault => "an address outside the vault was not followed",
+                Purpose::Page | Purpose::Vault => "an address outside the vault was not followed",
                 Purpose::Login => {
                     "the identity endpoint is neither https nor on this machine; check IDENTITY_ENDPOINT and the authority"
                 }
@@ -209,7 +216,7 @@ impl Policy for Transport {
             .headers()
             .get_optional_str(&azure_core::http::headers::AUTHORIZATION)
             .is_some();
-        if authorized && exchange.purpose() == Purpose::Vault && exchange.token().is_none() {
+        if authorized && exchange.purpose() != Purpose::Login && exchange.token().is_none() {
             let message = "the SDK has not asked for the token of this call";
             return Err(azure_core::Error::with_message(
                 azure_core::error::ErrorKind::Credential,
@@ -220,8 +227,8 @@ impl Policy for Transport {
         let told = match (exchange.purpose(), &outcome) {
             // Whatever comes: credentials would try again on their own account, for up to 72 s.
             (Purpose::Login, _) => Ok((StatusCode::Ok, Headers::new(), &b"{}"[..])),
-            (Purpose::Vault, Ok((answer, headers))) => Ok((answer.status.into(), headers.clone(), &[][..])),
-            (Purpose::Vault, Err(error)) => Err(elsewhere(error)),
+            (_, Ok((answer, headers))) => Ok((answer.status.into(), headers.clone(), &[][..])),
+            (_, Err(error)) => Err(elsewhere(error)),
         };
         exchange.set(outcome.map(|(answer, _)| answer));
         let (status, headers, body) = told?;

@@ -9,7 +9,7 @@
 shopt -s inherit_errexit
 umask 077
 
-readonly SERVERS=(moto ministack kube lowkey azure-python)
+readonly SERVERS=(moto ministack kube lowkey azure-python azure-node)
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE

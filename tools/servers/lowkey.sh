@@ -27,14 +27,25 @@ lowkey::start() {
         choose_port >"$STATE/lowkey/token.port"
     }
     start lowkey/lowkey lowkey::answers lowkey::serve
+    lowkey::vault "$(<"$STATE/lowkey/lowkey.port")"
+}
+
+# lowkey::vault PORT: the one vault. Those that it makes by itself do not let deleted secrets be purged.
+lowkey::vault() {
+    local management=https://127.0.0.1:$1/management/vault vault=https://localhost:$1
+    ! fetch --cacert "$TLS/ca.crt" "$management" | grep -qF "\"$vault\"" || return 0
+    fetch --cacert "$TLS/ca.crt" --output /dev/null --header 'content-type: application/json' --data \
+        "{\"baseUri\":\"$vault\",\"recoveryLevel\":\"Recoverable+Purgeable\",\"recoverableDays\":90}" "$management"
 }
 
 lowkey::serve() {
     openssl pkcs12 -export -in "$TLS/server.crt" -inkey "$TLS/server.key" -name server -passout pass:test -out server.p12
+    # By itself it speaks TLS 1.2 with RSA only, and the key of the certificate is of another kind.
     become java -Xmx256m -jar "$LOWKEY" --server.address=127.0.0.1 --server.port="$1" \
         --app.token.port="$(<"$STATE/lowkey/token.port")" \
         --server.ssl.key-store="file:$PWD/server.p12" --server.ssl.key-store-password=test \
-        --server.ssl.key-store-type=PKCS12 --LOWKEY_VAULT_NAMES=test
+        --server.ssl.key-store-type=PKCS12 --server.ssl.enabled-protocols=TLSv1.2,TLSv1.3 \
+        --server.ssl.ciphers=TLS_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 --LOWKEY_VAULT_NAMES=-
 }
 
 lowkey::answers() {

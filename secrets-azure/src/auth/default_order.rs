@@ -97,12 +97,11 @@ impl DefaultOrder {
             }
         }
         if self.app_service || way.transport.imds_answers(PROBE).await {
-            match self.managed_identity.login(way).await {
-                // That no identity is assigned is the same as that there is none.
-                Err(error) if !self.app_service && absent(&error) => {
-                    passed.push(format!("{MANAGED} (none is assigned here)"));
-                }
-                outcome => return self.settled(Found::ManagedIdentity, outcome, &passed),
+            let outcome = self.managed_identity.login(way).await;
+            let absent = outcome.as_ref().err().and_then(absent);
+            match absent.filter(|_| !self.app_service) {
+                Some(reason) => passed.push(format!("{MANAGED} ({reason})")),
+                None => return self.settled(Found::ManagedIdentity, outcome, &passed),
             }
         } else {
             passed.push(format!(
@@ -156,9 +155,16 @@ impl DefaultOrder {
     }
 }
 
-/// Whether an identity endpoint says that it has no such identity.
-fn absent(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unauthenticated && error.cause().and_then(Cause::status) == Some(400)
+/// Why what answered at the endpoint of virtual machines brings no identity. Other clouds have their own metadata there,
+/// and networks that ask for a login answer anything.
+fn absent(error: &Error) -> Option<&'static str> {
+    match (error.kind(), error.cause().and_then(Cause::status)) {
+        (ErrorKind::Unauthenticated, Some(400)) => Some("none is assigned here"),
+        (ErrorKind::InvalidData, _) | (_, Some(300..=399 | 401 | 403 | 404 | 405)) => {
+            Some("what answers at its endpoint is not Azure's")
+        }
+        _ => None,
+    }
 }
 
 #[async_trait]

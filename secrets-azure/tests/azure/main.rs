@@ -6,7 +6,7 @@ mod auth;
 mod conformance;
 mod lifecycle;
 mod lowkey;
-mod python;
+mod official;
 mod reading;
 mod secrecy;
 mod support;

@@ -36,6 +36,25 @@ async fn r1_r2_latest_and_pinned_versions_are_distinct_and_stated() {
     );
 }
 
+/// Whether the secret exists is asked by another request, which may be refused for reasons of its own.
+#[tokio::test]
+async fn e2_a_version_that_is_not_there_hides_no_refusal() {
+    let scene = Scene::new();
+    let backend = scene.client_secret().build().unwrap();
+    let absent = "0".repeat(32);
+    for (reason, kind) in [
+        ("SecretDisabled", ErrorKind::VersionNotFound),
+        ("ForbiddenByFirewall", ErrorKind::PermissionDenied),
+        ("ForbiddenByRbac", ErrorKind::PermissionDenied),
+    ] {
+        scene.azure.fail(Failure::new(format!("secrets/a/{absent}"), 404));
+        scene.azure.fail(Failure::forbidden("secrets/a/", reason));
+        let error = read_version(&backend, "a", &absent).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{reason}");
+        scene.azure.heal();
+    }
+}
+
 #[tokio::test]
 async fn r4_deleted_disabled_and_untimely_say_so() {
     let scene = Scene::new();

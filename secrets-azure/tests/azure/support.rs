@@ -1,8 +1,9 @@
+use std::process::Command;
 use std::time::Duration;
 
 use secrets_azure::{Auth, AzureBackend, AzureBuilder};
 use secrets_core::{
-    Clock as _, Error, ErrorKind, FakeClock, Fetched, ReadRequest, Secret, SecretBackend, SecretName, Version,
+    Error, ErrorKind, FakeClock, Fetched, ReadRequest, Secret, SecretBackend, SecretName, Version,
 };
 use secrets_testkit::fakes::azure::{FakeAzure, HOST, HOSTS, TENANT};
 
@@ -107,37 +108,45 @@ impl Scene {
         self.settle().await;
     }
 
-    /// Turns the clock from one sleeper to the next until the future is ready: the outcome, and how long it took.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> (T, Duration) {
-        let began = self.clock.monotonic();
-        let task = tokio::spawn(future);
-        let outcome = async {
-            while !task.is_finished() {
-                // Real answers come in real time; only who waits for none is given it.
-                for _ in 0..4 {
-                    tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>())
-                        .await
-                        .unwrap_err();
-                    if task.is_finished() {
-                        break;
-                    }
-                }
-                if let Some(step) = self.clock.next_wake().filter(|_| !task.is_finished()) {
-                    self.clock.advance(step);
-                }
+    /// Waits until as many sleep on the clock, the first of them for so long: what waits for time has come to its wait, and
+    /// what waits for an answer, or for the end of a process, has got it.
+    pub(crate) async fn asleep(&self, sleepers: usize, first: Duration) {
+        let asleep = async {
+            while self.clock.sleepers() != sleepers || self.clock.next_wake() != Some(first) {
+                tokio::task::yield_now().await;
             }
-            task.await.unwrap()
         };
-        let outcome = tokio::time::timeout(MINUTE, outcome).await.expect("it ends");
-        (outcome, self.clock.monotonic().saturating_sub(began))
+        let asleep = tokio::time::timeout(MINUTE, asleep).await;
+        asleep.unwrap_or_else(|_| {
+            let (now, wake) = (self.clock.sleepers(), self.clock.next_wake());
+            panic!("{now} sleep and not {sleepers}, the first of them for {wake:?} and not {first:?}")
+        });
     }
 }
 
 pub(crate) fn client_secret() -> Auth {
     Auth::client_secret(TENANT, APP, SECRET)
+}
+
+/// Runs a test, by its whole name, again, in a process with this environment alone.
+pub(crate) fn again(test: &str, environment: &[(&str, &str)]) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env_clear()
+        .env("SECRETS_AZURE_CHILD", "1")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+pub(crate) fn is_child() -> bool {
+    std::env::var_os("SECRETS_AZURE_CHILD").is_some()
 }
 
 /// Lets a backend find the fake under its real names.

@@ -148,7 +148,8 @@ impl Issuer {
             let body = json!({ "error": "invalid_request", "error_description": description });
             Reply::new(400, body.to_string())
         };
-        match asked.path {
+        // Clients differ in whether they put a slash at the end.
+        match asked.path.trim_end_matches('/') {
             "metadata/identity/oauth2/token" if asked.metadata => {}
             "metadata/identity/oauth2/token" => return refused("Required metadata header not specified"),
             "msi/token" if asked.identity_header == Some(IDENTITY_HEADER) => {}
