@@ -17,7 +17,7 @@ pub struct Field {
 
 /// How a field stands in the JSON object of all fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     /// Base64, in a string.
     Binary,
     /// As it is: it is JSON source text.
@@ -63,6 +63,11 @@ impl Field {
     /// The field's bytes.
     pub fn expose_secret(&self) -> &[u8] {
         self.value.expose_secret()
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn form(&self) -> Form {
+        self.form
     }
 }
 

@@ -192,15 +192,19 @@ impl Secret {
             .map_err(|error| self.error(ErrorKind::InvalidData, fields::json_problem(&error)))
     }
 
-    /// The JSON object of the fields the store keeps, or the value itself.
+    /// The fields the store itself keeps; `None` for a plain value.
     #[cfg(feature = "serde")]
-    pub(crate) fn document(&self) -> &[u8] {
+    pub(crate) fn fields(&self) -> Option<&[Field]> {
         match &*self.0.value {
-            Value::Bytes(bytes) => bytes.expose_secret(),
-            Value::Fields { fields, object, .. } => object
-                .get_or_init(|| fields::object(fields).into())
-                .expose_secret(),
+            Value::Bytes(_) => None,
+            Value::Fields { fields, .. } => Some(fields),
         }
+    }
+
+    /// Whether its only field is the whole secret.
+    #[cfg(feature = "serde")]
+    pub(crate) fn has_default(&self) -> bool {
+        matches!(&*self.0.value, Value::Fields { default: Some(_), .. })
     }
 
     /// Version, times, lease and whatever else the store said.

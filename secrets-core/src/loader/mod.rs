@@ -55,8 +55,9 @@ impl ConfigSecretLoader {
     /// Reads `prefix/name` into any serde type: from one document, or from one secret for each field.
     ///
     /// The secret `prefix/name` is read first. Where it is a JSON object, or its store keeps fields, `T` is deserialised
-    /// from that, from one version of it, and everything that serde supports works. Only when there is no such secret
-    /// are the fields of `T` secrets of their own, `prefix/name/field`, which are read together. The type does not
+    /// from that, from one version of it, and everything that serde supports works. Fields that a store keeps as text, as
+    /// Kubernetes does with all of them, are read as numbers, booleans and variants too, by the rules below; a [`Secret`]
+    /// gets their bytes. Only when there is no such secret are the fields of `T` secrets of their own, `prefix/name/field`, which are read together. The type does not
     /// change with the place: the same `T` comes from environment variables or files in development and from a document
     /// in production.
     ///

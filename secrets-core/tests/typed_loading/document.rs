@@ -92,6 +92,128 @@ fn fields_that_the_store_keeps_are_a_document() {
     assert_eq!(setup.calls(), [["smtp/db"]]);
 }
 
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Strict,
+    Lax,
+}
+
+#[derive(Debug, Deserialize)]
+struct Kept {
+    port: u16,
+    ratio: f32,
+    tls: bool,
+    mode: Mode,
+    other: Option<Mode>,
+    key: Secret,
+    certificate: Option<String>,
+    #[serde(default)]
+    limits: Vec<u8>,
+}
+
+/// As Kubernetes has them always, and Vault mostly: all text, whatever it means.
+fn kept() -> Vec<Field> {
+    vec![
+        Field::new("port", b"5432\n".to_vec()),
+        Field::new("ratio", b"0.5".to_vec()),
+        Field::new("tls", b"true".to_vec()),
+        Field::new("mode", b"strict\n".to_vec()),
+        Field::new("key", vec![0xff, 0, 1]),
+        Field::new("ignored", vec![0xff]),
+    ]
+}
+
+#[test]
+fn fields_of_text_are_read_as_single_secrets_are() {
+    let kept: Kept = with_fields(kept()).load().unwrap();
+    assert_eq!((kept.port, kept.ratio, kept.tls), (5432, 0.5, true));
+    assert_eq!((kept.mode, kept.other), (Mode::Strict, None));
+    assert_eq!(
+        kept.key.expose_secret(),
+        [0xff, 0, 1],
+        "bytes, and no base64 of them"
+    );
+    assert!(kept.certificate.is_none() && kept.limits.is_empty());
+}
+
+#[test]
+fn fields_of_json_stay_what_they_are() {
+    let mut fields = kept();
+    fields.retain(|field| !["port", "mode"].contains(&field.name()));
+    fields.extend([
+        Field::json("port", " 25".into()),
+        Field::json("mode", r#""lax""#.into()),
+        Field::json("other", "null".into()),
+        Field::json("limits", "[1, 2]".into()),
+    ]);
+    let kept: Kept = with_fields(fields).load().unwrap();
+    assert_eq!((kept.port, kept.mode, kept.other), (25, Mode::Lax, None));
+    assert_eq!(kept.limits, [1, 2]);
+}
+
+#[test]
+fn j5_fields_that_do_not_fit_are_named_and_not_shown() {
+    for (name, value) in [
+        ("port", "hunter2"),
+        ("port", "65536"),
+        ("tls", "hunter2"),
+        ("mode", "hunter2"),
+        ("limits", "hunter2"),
+    ] {
+        let mut fields = kept();
+        fields.retain(|field| field.name() != name);
+        fields.push(Field::new(name, value.into()));
+        let error = with_fields(fields).load::<Kept>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{name}");
+        assert!(error.message().contains(&format!("`{name}`")), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+    let mut fields = kept();
+    fields.retain(|field| field.name() != "tls");
+    let error = with_fields(fields).load::<Kept>().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (
+            ErrorKind::InvalidData,
+            "the secret has no field `tls`; add it, or make it optional"
+        )
+    );
+}
+
+#[test]
+fn everything_serde_supports_works_with_fields_that_the_store_keeps() {
+    #[derive(Debug, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        all: BTreeMap<String, String>,
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Basic { user: String },
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Outer {
+        Inner(String),
+    }
+    #[derive(Debug, Deserialize)]
+    struct Wrapped(Option<Flat>);
+
+    let fields = |fields: &[(&str, &str)]| {
+        let field = |(name, value): &(&str, &str)| Field::new(*name, value.as_bytes().to_vec());
+        with_fields(fields.iter().map(field).collect())
+    };
+    let flat: Wrapped = fields(&[("a", "b"), ("c", "1")]).load().unwrap();
+    assert_eq!(flat.0.unwrap().all["c"], "1");
+    let tagged: Tagged = fields(&[("kind", "Basic"), ("user", "app")]).load().unwrap();
+    assert_eq!(tagged, Tagged::Basic { user: "app".into() });
+    let outer: Outer = fields(&[("Inner", "x")]).load().unwrap();
+    assert_eq!(outer, Outer::Inner("x".into()));
+    let map: BTreeMap<String, SecretString> = with_fields(kept()).load().unwrap();
+    assert_eq!(map["key"].expose_secret(), "/wAB");
+}
+
 #[test]
 fn the_only_field_may_be_the_struct_s_or_hold_the_document() {
     #[derive(Debug, Deserialize)]

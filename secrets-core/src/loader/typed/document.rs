@@ -2,22 +2,24 @@
 
 use serde::de::DeserializeOwned;
 
+use super::kept;
 use crate::fields::json_problem;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// Reads a JSON object, or the fields that the store itself keeps.
 pub(super) fn read<T: DeserializeOwned>(secret: &Secret) -> Result<T> {
-    let document = secret.document();
-    let result = parse(document);
-    if result.is_ok() {
-        return result;
-    }
-    // The only field may hold the whole secret, as it would in a store without fields.
     let whole = secret.expose_secret();
-    if !std::ptr::eq(whole, document) && is_object(whole) {
+    let Some(fields) = secret.fields() else {
         return parse(whole);
-    }
-    result
+    };
+    // The only field may hold the whole secret, as it would in a store without fields.
+    kept::read(fields).or_else(|misfit| {
+        if secret.has_default() && is_object(whole) {
+            parse(whole)
+        } else {
+            Err(misfit)
+        }
+    })
 }
 
 fn parse<T: DeserializeOwned>(document: &[u8]) -> Result<T> {

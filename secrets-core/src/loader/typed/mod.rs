@@ -2,6 +2,7 @@
 
 mod document;
 mod halt;
+mod kept;
 mod kind;
 mod node;
 mod plan;
