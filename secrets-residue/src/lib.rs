@@ -28,8 +28,7 @@
 //! # A new backend
 //!
 //! One file in `subjects`: a [`Stage`] that runs its store, a function that builds it, and its rows; and a line in
-//! [`subjects`].
-
+//! [`subjects`]. What stores over a network have in common is in `subjects/network.rs`.
 //!
 //! # Where
 //!

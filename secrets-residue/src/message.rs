@@ -109,7 +109,7 @@ impl Order {
             let words: Vec<_> = line.split_whitespace().collect();
             match *words.as_slice() {
                 ["subject", name] => {
-                    order.subject = String::from_utf8(unhex(name)?).map_err(|_| unknown())?
+                    order.subject = String::from_utf8(unhex(name)?).map_err(|_| unknown())?;
                 }
                 ["scenario", word] => order.scenario = Scenario::from_word(word).ok_or_else(unknown)?,
                 ["situation", word] => {
