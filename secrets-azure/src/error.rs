@@ -6,6 +6,7 @@ use azure_core::error::ErrorKind as SdkKind;
 use http::HeaderMap;
 use secrets_core::{Cause, Error, ErrorKind};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 
@@ -21,47 +22,52 @@ pub(crate) enum Asked {
 /// Codes go into the cause. Messages are read for what they say, and never passed on.
 #[derive(Default)]
 struct Said {
-    code: Option<String>,
-    inner: Option<String>,
+    code: Option<&'static str>,
+    inner: Option<&'static str>,
     /// `AKV10032`: the token was issued by another tenant.
     other_tenant: bool,
 }
 
 impl Said {
     fn read(answer: &Answer) -> Self {
+        // The texts stay where they are: the parser would decode them into buffers that it does not wipe.
         #[derive(Deserialize)]
-        struct Body {
-            error: Option<Details>,
+        struct Body<'a> {
+            #[serde(borrow)]
+            error: Option<Details<'a>>,
         }
         #[derive(Deserialize)]
-        struct Details {
-            code: Option<String>,
-            message: Option<String>,
-            innererror: Option<Inner>,
+        struct Details<'a> {
+            #[serde(borrow)]
+            code: Option<&'a RawValue>,
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+            #[serde(borrow)]
+            innererror: Option<Inner<'a>>,
         }
         #[derive(Deserialize)]
-        struct Inner {
-            code: Option<String>,
+        struct Inner<'a> {
+            #[serde(borrow)]
+            code: Option<&'a RawValue>,
         }
-        let Some(details) = answer.parse::<Body>().ok().and_then(|body| body.error) else {
+        let Some(details) = answer.parse::<Body<'_>>().ok().and_then(|body| body.error) else {
             return Self::default();
         };
+        let inner = details.innererror.and_then(|inner| inner.code);
+        let message = details.message.map(RawValue::get);
         Self {
-            code: details.code.filter(|code| known(code)),
-            inner: details
-                .innererror
-                .and_then(|inner| inner.code)
-                .filter(|code| known(code)),
-            other_tenant: details.message.is_some_and(|text| text.contains("AKV10032")),
+            code: details.code.and_then(known),
+            inner: inner.and_then(known),
+            other_tenant: message.is_some_and(|text| text.contains("AKV10032")),
         }
     }
 
     fn is(&self, code: &str) -> bool {
-        self.inner.as_deref() == Some(code) || self.code.as_deref() == Some(code)
+        self.inner == Some(code) || self.code == Some(code)
     }
 
     fn cause(&self, answer: &Answer) -> Cause {
-        match self.inner.as_deref().or(self.code.as_deref()) {
+        match self.inner.or(self.code) {
             Some(code) => answer.cause().with_code(code),
             None => answer.cause(),
         }
@@ -92,8 +98,9 @@ const CODES: &[&str] = &[
     "VaultNotFound",
 ];
 
-fn known(code: &str) -> bool {
-    CODES.contains(&code)
+fn known(code: &RawValue) -> Option<&'static str> {
+    let code = code.get().trim_matches('"');
+    CODES.iter().copied().find(|known| *known == code)
 }
 
 /// The error that an answer other than success stands for. What is absent is told apart by the reader.

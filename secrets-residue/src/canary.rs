@@ -4,6 +4,30 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
+/// How long a value is. Allocators treat small, middling and large blocks differently, and so do buffers that grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Length {
+    /// A password: what is freed is handed out again at once, and its beginning overwritten.
+    Short,
+    /// A certificate: more than what is handed out again at once.
+    #[default]
+    Middling,
+    /// More than TLS and HTTP hold in one piece: who has it whole has put it together.
+    Long,
+}
+
+impl Length {
+    /// In bytes.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::Short => 24,
+            Self::Middling => 1_500,
+            Self::Long => 48_000,
+        }
+    }
+}
+
 /// A text to be looked for. It exists in the stage's process only; the process looked at gets it [masked](Canary::masked).
 #[derive(Clone)]
 pub struct Canary {
@@ -11,13 +35,10 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// How long a value is: more than what allocators hand out again at once, so that what is freed stays to be found.
-    pub(crate) const VALUE: usize = 1_500;
-
     /// Random letters and digits, with a quotation mark every few characters, so that no eight bytes of it look the same in
     /// JSON.
-    pub fn value() -> Self {
-        Self::random(Self::VALUE, |at| at % 6 == 5)
+    pub fn value(length: Length) -> Self {
+        Self::random(length.bytes(), |at| at % 6 == 5)
     }
 
     /// Random letters and digits: what a header or a form can hold as it is.
@@ -26,7 +47,7 @@ impl Canary {
     }
 
     fn random(len: usize, quoted: impl Fn(usize) -> bool) -> Self {
-        const DIGITS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         let text = (0..len).map(|at| {
             let digit = RandomState::new().build_hasher().finish() % DIGITS.len() as u64;
             let digit = usize::try_from(digit).unwrap_or_default();
@@ -106,7 +127,7 @@ mod tests {
 
     #[test]
     fn s2_no_eight_bytes_of_a_value_look_the_same_in_two_forms() {
-        let forms = Canary::value().masked(0);
+        let forms = Canary::value(Length::Middling).masked(0);
         assert_eq!(forms.len(), 5);
         let mut parts = std::collections::HashMap::new();
         for (at, form) in forms.iter().enumerate() {

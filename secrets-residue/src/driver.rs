@@ -16,6 +16,8 @@ use crate::subject::{Canaries, Subject};
 pub enum Allocator {
     /// The platform's.
     Usual,
+    /// The platform's, but what is freed is not handed out again: nothing hides what was not wiped.
+    Hoarding,
     /// One that wipes what is freed.
     Zeroizing,
 }
@@ -24,7 +26,7 @@ pub enum Allocator {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    seen: BTreeMap<(Step, String), Sightings>,
+    pub(crate) seen: BTreeMap<(Step, String), Sightings>,
     /// The kind of the error that was staged, as `Debug` prints it.
     pub failed: Option<String>,
 }
@@ -42,7 +44,7 @@ impl Outcome {
 ///
 /// When the process cannot be started, says something unknown, or fails; with what it wrote.
 pub fn run(program: impl AsRef<OsStr>, subject: &Subject, job: Job) -> std::io::Result<Outcome> {
-    let canaries = Canaries::new();
+    let canaries = Canaries::new(job.length);
     let stage = (subject.stage)(&canaries, job.situation);
     let settings = stage.settings().into_iter();
     // A mask with the highest bit set: what is masked is never text.
@@ -51,6 +53,8 @@ pub fn run(program: impl AsRef<OsStr>, subject: &Subject, job: Job) -> std::io::
         subject: subject.name.to_owned(),
         scenario: job.scenario,
         settings: Settings {
+            situation: job.situation,
+            idle_connections: job.idle_connections,
             mask,
             texts: settings.map(|(name, text)| (name.to_owned(), text)).collect(),
             canaries: canaries
@@ -69,7 +73,8 @@ pub fn run(program: impl AsRef<OsStr>, subject: &Subject, job: Job) -> std::io::
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(std::io::Error::other("the process has no input or output"));
     };
-    order.write(&mut to)?;
+    // A process that has ended takes no order: what it says of that is told below.
+    let _ = order.write(&mut to);
     let mut outcome = Outcome::default();
     let mut last = None;
     let mut done = false;

@@ -3,8 +3,8 @@ use std::process::ExitCode;
 
 use secrets_core::Error;
 
-use crate::message::{Order, Report, Settings, tell};
-use crate::scan::scan;
+use crate::message::{Order, Report, tell};
+use crate::scan::Scanner;
 use crate::scenario::{Observer, Step, play};
 use crate::subjects;
 
@@ -25,8 +25,11 @@ fn follow_the_order() -> Result<(), Box<dyn std::error::Error>> {
         .into_iter()
         .find(|subject| subject.name == order.subject);
     let subject = subject.ok_or("there is no such subject")?;
+    let canaries = &order.settings.canaries;
+    let forms: Vec<_> = canaries.values().map(Vec::as_slice).collect();
     let mut mirror = Mirror {
-        settings: &order.settings,
+        names: canaries.keys().collect(),
+        scanner: Scanner::new(&forms, order.settings.mask),
         problem: None,
     };
     play(order.scenario, &subject, &order.settings, &mut mirror)?;
@@ -37,7 +40,8 @@ fn follow_the_order() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Looks at this process, and says what it sees.
 struct Mirror<'a> {
-    settings: &'a Settings,
+    names: Vec<&'a String>,
+    scanner: Scanner,
     problem: Option<io::Error>,
 }
 
@@ -51,11 +55,8 @@ impl Mirror<'_> {
 
 impl Observer for Mirror<'_> {
     fn look(&mut self, step: Step) {
-        let canaries = &self.settings.canaries;
-        let names: Vec<_> = canaries.keys().collect();
-        let forms: Vec<_> = canaries.values().map(Vec::as_slice).collect();
-        let seen = scan(&forms, self.settings.mask);
-        let told = seen.and_then(|seen| tell(&mut io::stdout().lock(), step, &names, &seen));
+        let seen = self.scanner.scan();
+        let told = seen.and_then(|seen| tell(&mut io::stdout().lock(), step, &self.names, &seen));
         self.note(told);
     }
 

@@ -10,10 +10,15 @@ use secrets_core::{Error, ErrorKind, Result};
 use crate::canary::{Form, Masked};
 use crate::scan::{Sighting, Sightings};
 use crate::scenario::{Scenario, Step};
+use crate::subject::{SECRET, Situation};
 
 /// What the process looked at has to know, and may: where the store is, and credentials in masked form.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// How the store behaves.
+    pub situation: Situation,
+    /// Whether connections may be kept for the next request.
+    pub idle_connections: bool,
     pub(crate) mask: u8,
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) canaries: BTreeMap<String, Vec<Masked>>,
@@ -28,6 +33,16 @@ impl Settings {
     pub fn text(&self, name: &str) -> Result<&str> {
         let text = self.texts.get(name).map(String::as_str);
         text.ok_or_else(|| Error::new(ErrorKind::InvalidConfig, format!("the stage gave no `{name}`")))
+    }
+
+    /// The secret that is looked for: [`SECRET`], unless the stage says otherwise.
+    pub(crate) fn secret(&self) -> &str {
+        self.texts.get("secret").map_or(SECRET, String::as_str)
+    }
+
+    /// The field of it that holds the value, where the store holds a document.
+    pub(crate) fn field(&self) -> &str {
+        self.texts.get("field").map_or("password", String::as_str)
     }
 
     /// One of the canaries, unmasked, for a backend that needs it as a credential. It is wiped when dropped.
@@ -59,8 +74,15 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn write(&self, mut out: impl Write) -> io::Result<()> {
-        writeln!(out, "subject {}", self.subject)?;
+        writeln!(out, "subject {}", hex(self.subject.as_bytes()))?;
         writeln!(out, "scenario {}", self.scenario.word())?;
+        writeln!(out, "situation {}", self.settings.situation.word())?;
+        let connections = if self.settings.idle_connections {
+            KEPT
+        } else {
+            "closed"
+        };
+        writeln!(out, "connections {connections}")?;
         writeln!(out, "mask {}", self.settings.mask)?;
         for (name, text) in &self.settings.texts {
             writeln!(out, "text {name} {}", hex(text.as_bytes()))?;
@@ -86,8 +108,14 @@ impl Order {
             input.read_line(&mut line)?;
             let words: Vec<_> = line.split_whitespace().collect();
             match *words.as_slice() {
-                ["subject", name] => name.clone_into(&mut order.subject),
+                ["subject", name] => {
+                    order.subject = String::from_utf8(unhex(name)?).map_err(|_| unknown())?;
+                }
                 ["scenario", word] => order.scenario = Scenario::from_word(word).ok_or_else(unknown)?,
+                ["situation", word] => {
+                    order.settings.situation = Situation::from_word(word).ok_or_else(unknown)?;
+                }
+                ["connections", word] => order.settings.idle_connections = word == KEPT,
                 ["mask", mask] => order.settings.mask = mask.parse().map_err(|_| unknown())?,
                 ["text", name, text] => {
                     let text = String::from_utf8(unhex(text)?).map_err(|_| unknown())?;
@@ -105,6 +133,9 @@ impl Order {
         }
     }
 }
+
+/// What is said of connections that may be kept.
+const KEPT: &str = "kept";
 
 /// What the process looked at says.
 #[derive(Debug)]
@@ -222,12 +253,14 @@ fn unhex(text: &str) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Canary;
+    use crate::{Canary, Length};
 
     #[test]
     fn an_order_arrives_as_it_was_sent() {
-        let canary = Canary::value();
+        let canary = Canary::value(Length::Short);
         let mut settings = Settings {
+            situation: Situation::Malformed,
+            idle_connections: true,
             mask: 0x9c,
             ..Settings::default()
         };
@@ -235,14 +268,19 @@ mod tests {
         settings.texts.insert("empty".into(), String::new());
         settings.canaries.insert("value".into(), canary.masked(0x9c));
         let order = Order {
-            subject: "vault".into(),
+            subject: "a vault".into(),
             scenario: Scenario::Evict,
             settings,
         };
         let mut sent = Vec::new();
         order.write(&mut sent).unwrap();
         let came = Order::read(&mut sent.as_slice()).unwrap();
-        assert_eq!((came.subject.as_str(), came.scenario), ("vault", Scenario::Evict));
+        assert_eq!(
+            (came.subject.as_str(), came.scenario),
+            ("a vault", Scenario::Evict)
+        );
+        assert_eq!(came.settings.situation, Situation::Malformed);
+        assert!(came.settings.idle_connections);
         assert_eq!(came.settings.text("address").unwrap(), "https://é x/");
         assert_eq!(came.settings.text("empty").unwrap(), "");
         let value = came.settings.credential("value").unwrap();

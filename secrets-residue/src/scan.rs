@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
@@ -57,9 +57,12 @@ impl Sightings {
     /// works on, such as the last bytes that were searched for an escape, and does not ship.
     #[must_use]
     pub fn that_count(&self) -> Self {
-        let counts = |seen: &&Sighting| !cfg!(debug_assertions) || seen.region != "[stack]";
+        self.only(|seen| !cfg!(debug_assertions) || seen.region != "[stack]")
+    }
+
+    pub(crate) fn only(&self, counts: impl Fn(&Sighting) -> bool) -> Self {
         Self {
-            all: self.all.iter().filter(counts).cloned().collect(),
+            all: self.all.iter().filter(|seen| counts(seen)).cloned().collect(),
         }
     }
 
@@ -88,28 +91,61 @@ impl fmt::Display for Sightings {
     }
 }
 
-/// Looks for each of these canaries in all of this process's memory that can be read.
-///
-/// # Errors
-///
-/// When the kernel does not let the process read its own memory, as after hardening.
-pub fn scan(canaries: &[&[Masked]], mask: u8) -> io::Result<Vec<Sightings>> {
-    let needles = Needles::new(canaries);
-    let memory = File::open("/proc/self/mem")?;
-    let regions = regions()?;
-    let mut buffer = Zeroizing::new(vec![0_u8; CHUNK + PART - 1]);
-    let own = buffer.as_ptr().addr()..buffer.as_ptr().addr() + buffer.len();
-    let mut seen = vec![Sightings::default(); canaries.len()];
-    for region in &regions {
-        let mut hits = Vec::new();
-        for (from, to) in without(&region.range, &own) {
-            read_range(&memory, from, to, &mut buffer, |at, bytes| {
-                needles.look(at, bytes, mask, &mut hits);
-            });
+/// Looks for canaries in all of this process's memory that can be read. What it needs for that it has from the beginning:
+/// what it allocated while looking would lie over what has been freed, and hide it.
+pub struct Scanner {
+    needles: Needles,
+    canaries: usize,
+    mask: u8,
+    maps: String,
+    buffer: Zeroizing<Vec<u8>>,
+    runs: Vec<Run>,
+}
+
+impl Scanner {
+    /// Prepares to look for each of these canaries, which are masked with this byte.
+    pub fn new(canaries: &[&[Masked]], mask: u8) -> Self {
+        Self {
+            needles: Needles::new(canaries),
+            canaries: canaries.len(),
+            mask,
+            maps: String::with_capacity(1 << 18),
+            buffer: Zeroizing::new(vec![0; CHUNK + PART - 1]),
+            runs: Vec::with_capacity(1 << 12),
         }
-        needles.gather(&hits, &region.name, &mut seen);
     }
-    Ok(seen)
+
+    /// What is there of each canary now.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not let the process read its own memory, as after hardening.
+    pub fn scan(&mut self) -> io::Result<Vec<Sightings>> {
+        let memory = File::open("/proc/self/mem")?;
+        self.maps.clear();
+        File::open("/proc/self/maps")?.read_to_string(&mut self.maps)?;
+        let own = self.buffer.as_ptr().addr()..self.buffer.as_ptr().addr() + self.buffer.len();
+        let mut seen = vec![Sightings::default(); self.canaries];
+        for (range, name) in regions(&self.maps) {
+            self.runs.clear();
+            for (from, to) in without(&range, &own) {
+                read_range(&memory, from, to, &mut self.buffer, |at, bytes| {
+                    self.needles.look(at, bytes, self.mask, &mut self.runs);
+                });
+            }
+            self.needles.gather(&self.runs, name, &mut seen);
+        }
+        self.buffer.fill(0);
+        Ok(seen)
+    }
+}
+
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scanner")
+            .field("canaries", &self.canaries)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Hands over the range in chunks, each with the first bytes of the next one.
@@ -136,34 +172,25 @@ fn without(range: &Range<usize>, cut: &Range<usize>) -> impl Iterator<Item = (us
     [before, after].into_iter().filter(|(from, to)| from < to)
 }
 
-struct Region {
-    range: Range<usize>,
-    name: String,
-}
-
-/// What `/proc/self/maps` lists as readable.
-fn regions() -> io::Result<Vec<Region>> {
-    let maps = fs::read_to_string("/proc/self/maps")?;
-    let region = |line: &str| {
+/// What `/proc/self/maps` lists as readable, and what it is called; without what is a file's and has never been writable.
+fn regions(maps: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    maps.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let (from, to) = words.next()?.split_once('-')?;
-        let readable = words.next()?.starts_with('r');
-        // Offset, device and inode come before the name.
-        let name = words.nth(3).unwrap_or_default().to_owned();
-        let region = Region {
-            range: usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?,
-            name,
-        };
+        let (access, inode) = (words.next()?, words.nth(2)?);
+        let looked_at = access.starts_with("rw") || (access.starts_with('r') && inode == "0");
+        let name = words.next().unwrap_or_default();
+        let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
         // The kernel's own pages hold no data of the process, and cannot be read this way.
-        (readable && !region.name.starts_with("[v")).then_some(region)
-    };
-    Ok(maps.lines().filter_map(region).collect())
+        (looked_at && !name.starts_with("[v")).then_some((range, name))
+    })
 }
 
 /// The parts to look for.
 struct Needles {
-    /// Which form a part belongs to, and where in it.
-    parts: HashMap<u64, (usize, usize)>,
+    /// The last place of each part.
+    parts: HashMap<u64, usize>,
+    places: Vec<Place>,
     /// Whether any part begins with these two bytes: nearly all of memory ends here.
     begins: Vec<bool>,
     /// The canary, the form and the length of each form.
@@ -174,6 +201,7 @@ impl Needles {
     fn new(canaries: &[&[Masked]]) -> Self {
         let mut needles = Self {
             parts: HashMap::new(),
+            places: Vec::new(),
             begins: vec![false; 1 << 16],
             forms: Vec::new(),
         };
@@ -183,52 +211,95 @@ impl Needles {
                 needles.forms.push((canary, form.form, form.bytes.len()));
                 for (offset, part) in form.bytes.windows(PART).enumerate() {
                     needles.begins[begin(part)] = true;
-                    needles.parts.insert(word(part), (index, offset));
+                    let before = needles.parts.insert(word(part), needles.places.len());
+                    needles.places.push(Place {
+                        form: index,
+                        offset,
+                        before,
+                    });
                 }
             }
         }
         needles
     }
 
-    /// Notes where parts begin, in these bytes that stand at this address.
-    fn look(&self, at: usize, bytes: &[u8], mask: u8, hits: &mut Vec<Hit>) {
+    /// Looks at every place in memory that was read from this address on.
+    fn look(&self, at: usize, bytes: &[u8], mask: u8, runs: &mut Vec<Run>) {
         let masks = u64::from_le_bytes([mask; PART]);
         let pair = usize::from(u16::from_le_bytes([mask; 2]));
         for (offset, part) in bytes.windows(PART).enumerate() {
             if self.begins[begin(part) ^ pair] {
-                if let Some(&(form, begin)) = self.parts.get(&(word(part) ^ masks)) {
-                    hits.push(Hit {
-                        at: at + offset,
-                        form,
-                        begin,
-                    });
+                let mut place = self.parts.get(&(word(part) ^ masks)).copied();
+                while let Some(found) = place.map(|place| &self.places[place]) {
+                    Run::note(runs, at + offset, found);
+                    place = found.before;
                 }
             }
         }
     }
 
-    /// Joins parts that follow each other to one sighting.
-    fn gather(&self, hits: &[Hit], region: &str, seen: &mut [Sightings]) {
-        let follows = |a: &Hit, b: &Hit| a.form == b.form && a.at + 1 == b.at && a.begin + 1 == b.begin;
-        for run in hits.chunk_by(follows) {
-            let (canary, form, all) = self.forms[run[0].form];
-            let len = run.len() - 1 + PART;
+    fn gather(&self, runs: &[Run], region: &str, seen: &mut [Sightings]) {
+        for (index, run) in runs.iter().enumerate() {
+            // What is within a longer one is only alike.
+            let near = &runs[index.saturating_sub(NEAR)..(index + NEAR).min(runs.len())];
+            if near.iter().any(|other| other.holds(run)) {
+                continue;
+            }
+            let (canary, form, all) = self.forms[run.form];
             seen[canary].all.push(Sighting {
                 form,
-                begin: run[0].begin,
-                len,
-                whole: len == all,
+                begin: run.begin,
+                len: run.len(),
+                whole: run.len() == all,
                 region: region.to_owned(),
             });
         }
     }
 }
 
-/// A part that was found.
-struct Hit {
-    at: usize,
+/// Where in a form a part stands, and where else it does: a long canary has some twice.
+struct Place {
     form: usize,
+    offset: usize,
+    before: Option<usize>,
+}
+
+/// How many runs may lie at one place.
+const NEAR: usize = 64;
+
+/// Parts that follow each other, in memory as in the form.
+struct Run {
+    form: usize,
+    at: usize,
     begin: usize,
+    parts: usize,
+}
+
+impl Run {
+    /// A part of a form was found at an address that is none lower than those before.
+    fn note(runs: &mut Vec<Self>, at: usize, place: &Place) {
+        let (form, begin) = (place.form, place.offset);
+        let recent = runs.iter_mut().rev().take(NEAR);
+        let mut follows = recent
+            .filter(|run| run.form == form && run.at + run.parts == at && run.begin + run.parts == begin);
+        match follows.next() {
+            Some(run) => run.parts += 1,
+            None => runs.push(Self {
+                form,
+                at,
+                begin,
+                parts: 1,
+            }),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.parts - 1 + PART
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        self.parts > other.parts && self.at <= other.at && other.at + other.parts <= self.at + self.parts
+    }
 }
 
 fn begin(part: &[u8]) -> usize {

@@ -7,9 +7,9 @@ use secrets_core::{
 };
 use tokio::runtime::Runtime;
 
-use crate::canary::{Canary, Form};
+use crate::canary::Form;
 use crate::message::Settings;
-use crate::subject::{OTHER, SECRET, Subject};
+use crate::subject::{MANY, OTHER, Subject};
 
 /// What is done with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub enum Scenario {
     Evict,
     /// Asked for, with an error instead of it.
     Fail,
+    /// One field of it cached with it, then invalidated.
+    Field,
     /// Cached, then invalidated with everything else.
     InvalidateAll,
     /// Nothing but a login, as the backend's check makes it.
@@ -27,10 +29,14 @@ pub enum Scenario {
     Planted,
     /// Read from the backend itself, then dropped.
     Read,
+    /// Read from the backend itself with others at once, then dropped.
+    ReadMany,
     /// Cached, then replaced by what the store has now.
     Rotate,
     /// Cached, then shut down.
     Shutdown,
+    /// Held by a live handle, which then follows the store to what it has now.
+    Watch,
 }
 
 /// When memory is looked at.
@@ -46,15 +52,18 @@ pub enum Step {
 }
 
 impl Scenario {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Evict, "evict"),
         (Self::Fail, "fail"),
+        (Self::Field, "field"),
         (Self::InvalidateAll, "invalidate-all"),
         (Self::Login, "login"),
         (Self::Planted, "planted"),
         (Self::Read, "read"),
+        (Self::ReadMany, "read-many"),
         (Self::Rotate, "rotate"),
         (Self::Shutdown, "shutdown"),
+        (Self::Watch, "watch"),
     ];
 
     pub(crate) fn word(self) -> &'static str {
@@ -85,6 +94,9 @@ impl Step {
     }
 }
 
+/// How long something may take that always comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a scenario does besides using the backend.
 pub(crate) trait Observer {
     /// Memory is to be looked at.
@@ -111,10 +123,15 @@ pub(crate) fn play(
     if scenario == Scenario::Planted {
         return planted(settings, observer);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A watch goes on while this thread waits for the store.
+    let mut runtime = match scenario {
+        Scenario::Watch => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|_| Error::new(ErrorKind::Internal, "there is no runtime to be had"))?;
     let backend = runtime.block_on(async { (subject.build)(settings) })?;
-    let name = SecretName::new(SECRET)?;
+    let name = SecretName::new(settings.secret())?;
     match scenario {
         Scenario::Fail => {
             let Err(error) = runtime.block_on(backend.get(ReadRequest::new(&name))) else {
@@ -139,13 +156,23 @@ pub(crate) fn play(
         }
         Scenario::Read => {
             let secret = read(&runtime, &backend, &name)?;
+            // Of several fields a document is made when it is asked for.
+            black_box(secret.expose_secret());
             observer.look(Step::Held);
             drop(black_box(secret));
             settle(&runtime);
             observer.look(Step::Gone);
             finish(&runtime, &backend);
         }
-        _ => cached(scenario, &runtime, &backend, observer)?,
+        Scenario::ReadMany => {
+            let secrets = read_many(&runtime, &backend)?;
+            observer.look(Step::Held);
+            drop(black_box(secrets));
+            settle(&runtime);
+            observer.look(Step::Gone);
+            finish(&runtime, &backend);
+        }
+        _ => cached(scenario, &runtime, &backend, settings, observer)?,
     }
     drop(backend);
     drop(runtime);
@@ -158,32 +185,73 @@ fn cached(
     scenario: Scenario,
     runtime: &Runtime,
     backend: &Arc<dyn SecretBackend>,
+    settings: &Settings,
     observer: &mut impl Observer,
 ) -> Result<()> {
+    let secret = settings.secret();
     let manager = SecretManager::builder(backend.clone())
-        .capacity(1, 1 << 20)
+        // A field counts beside the secret that it is of.
+        .capacity(if scenario == Scenario::Field { 2 } else { 1 }, 1 << 20)
         .refresh_ahead(false)
         .ttl(Duration::from_secs(3600))
         .build()?;
-    drop(runtime.block_on(manager.get(SECRET))?);
-    observer.look(Step::Held);
-    match scenario {
-        Scenario::Evict => drop(runtime.block_on(manager.get(OTHER))?),
-        Scenario::InvalidateAll => manager.invalidate_all(),
-        Scenario::Rotate => {
-            observer.rotate();
-            drop(runtime.block_on(manager.refresh(SECRET))?);
+    if scenario == Scenario::Watch {
+        watched(runtime, &manager, secret, observer)?;
+    } else {
+        drop(match scenario {
+            Scenario::Field => runtime.block_on(manager.get(format!("{secret}#{}", settings.field())))?,
+            _ => runtime.block_on(manager.get(secret))?,
+        });
+        observer.look(Step::Held);
+        match scenario {
+            Scenario::Field | Scenario::InvalidateAll => manager.invalidate_all(),
+            Scenario::Rotate => {
+                observer.rotate();
+                drop(runtime.block_on(manager.refresh(secret))?);
+            }
+            Scenario::Shutdown => runtime.block_on(manager.shutdown())?,
+            _ => drop(runtime.block_on(manager.get(OTHER))?),
         }
-        _ => runtime.block_on(manager.shutdown())?,
+        settle(runtime);
+        observer.look(Step::Gone);
     }
-    settle(runtime);
-    observer.look(Step::Gone);
     if scenario != Scenario::Shutdown {
         runtime.block_on(manager.shutdown())?;
     }
     drop(manager);
     settle(runtime);
     Ok(())
+}
+
+/// Follows the store with a live handle.
+fn watched(
+    runtime: &Runtime,
+    manager: &SecretManager,
+    secret: &str,
+    observer: &mut impl Observer,
+) -> Result<()> {
+    let never = || Error::new(ErrorKind::Timeout, "the handle has not heard of the change");
+    let mut handle = runtime.block_on(manager.handle(secret))?;
+    drop(handle.current()?);
+    observer.look(Step::Held);
+    observer.rotate();
+    // The limit only turns a hanging test into a failing one.
+    let changed = runtime.block_on(async { tokio::time::timeout(PATIENCE, handle.changed()).await });
+    changed.map_err(|_| never())?.map_err(|_| never())?;
+    drop(handle.current()?);
+    settle(runtime);
+    observer.look(Step::Gone);
+    Ok(())
+}
+
+fn read_many(runtime: &Runtime, backend: &Arc<dyn SecretBackend>) -> Result<Vec<Fetched>> {
+    let names = MANY.map(SecretName::new);
+    let names = names.into_iter().collect::<Result<Vec<_>>>()?;
+    let requests: Vec<_> = names.iter().map(ReadRequest::new).collect();
+    runtime
+        .block_on(backend.get_many(&requests))
+        .into_iter()
+        .collect()
 }
 
 fn read(runtime: &Runtime, backend: &Arc<dyn SecretBackend>, name: &SecretName) -> Result<Secret> {
@@ -201,12 +269,16 @@ fn finish(runtime: &Runtime, backend: &Arc<dyn SecretBackend>) {
 
 /// Lets what others have to do be done: connections that are not kept end as tasks of the runtime.
 fn settle(runtime: &Runtime) {
-    runtime.block_on(async {
+    let others = runtime.spawn(async {
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
     });
+    let _ = runtime.block_on(others);
 }
+
+/// How much is put onto the stack.
+const PLANTED: usize = 1_500;
 
 fn planted(settings: &Settings, observer: &mut impl Observer) -> Result<()> {
     let missing = || Error::new(ErrorKind::InvalidConfig, "there is nothing to plant");
@@ -220,7 +292,7 @@ fn planted(settings: &Settings, observer: &mut impl Observer) -> Result<()> {
         .iter()
         .find(|form| form.form == Form::Plain)
         .ok_or_else(missing)?;
-    let mut on_the_stack = [0_u8; Canary::VALUE];
+    let mut on_the_stack = [0_u8; PLANTED];
     for (to, from) in on_the_stack.iter_mut().zip(&plain.bytes) {
         *to = from ^ settings.mask;
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use secrets_core::{Result, SecretBackend};
 
-use crate::canary::Canary;
+use crate::canary::{Canary, Length};
 use crate::message::Settings;
 use crate::row::Row;
 
@@ -12,6 +12,9 @@ pub(crate) const SECRET: &str = "app/canary";
 
 /// Another one, whose value is not looked for.
 pub(crate) const OTHER: &str = "app/other";
+
+/// What is read at once: enough for every backend to ask for it in one call.
+pub(crate) const MANY: [&str; 4] = [SECRET, OTHER, "first/other", "second/other"];
 
 /// A backend and the store behind it.
 pub struct Subject {
@@ -60,9 +63,9 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(length: Length) -> Self {
         Self {
-            value: Canary::value(),
+            value: Canary::value(length),
             credential: Canary::credential(),
             issued: Canary::credential(),
         }
@@ -77,23 +80,55 @@ impl Canaries {
     }
 }
 
-/// How a store behaves, and how the backend is set up.
+/// How a store behaves, and how the backend logs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Situation {
-    /// Nothing is wrong; connections are kept.
-    #[default]
-    Usual,
-    /// Nothing is wrong; no idle connection is kept.
-    NoIdle,
+    /// The store holds bytes and not a text, where it knows the difference.
+    Binary,
+    /// The answer does not say how long it is, and goes on after the value: whoever gathers it has to make room.
+    Chunked,
     /// The answer breaks off in the middle of the value, and nothing more comes.
     CutOff,
     /// The answer is a refusal whose text holds the value.
     Denied,
-    /// The answer holds the value and cannot be parsed.
-    Malformed,
+    /// The value is a field of a JSON document.
+    Document,
     /// The backend logs in with the credential, in another way than the usual one of this subject.
     Login,
     /// That login is refused, with a text that holds the credential.
     LoginRefused,
+    /// The answer holds the value and cannot be parsed.
+    Malformed,
+    /// The backend logs in in yet another way.
+    OtherLogin,
+    /// Nothing is wrong.
+    #[default]
+    Usual,
+}
+
+impl Situation {
+    const ALL: [(Self, &'static str); 10] = [
+        (Self::Binary, "binary"),
+        (Self::Chunked, "chunked"),
+        (Self::CutOff, "cut-off"),
+        (Self::Denied, "denied"),
+        (Self::Document, "document"),
+        (Self::Login, "login"),
+        (Self::LoginRefused, "login-refused"),
+        (Self::Malformed, "malformed"),
+        (Self::OtherLogin, "other-login"),
+        (Self::Usual, "usual"),
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(it, _)| *it == self)
+            .map_or("", |(_, word)| word)
+    }
+
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, it)| *it == word).map(|(it, _)| *it)
+    }
 }

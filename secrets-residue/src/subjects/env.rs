@@ -4,7 +4,7 @@ use secrets_core::{Result, SecretBackend};
 use secrets_env::EnvBackend;
 
 use crate::message::Settings;
-use crate::row::{Job, Promise, Row};
+use crate::row::{Job, Part, Promise, Row};
 use crate::scenario::{Scenario, Step};
 use crate::subject::{Canaries, Situation, Stage, Subject};
 
@@ -54,14 +54,12 @@ fn rows() -> Vec<Row> {
     vec![Row {
         what: "value, after it was dropped, evicted, invalidated or shut down: the variable itself",
         canaries: &["value"],
+        part: Part::Everything,
         jobs: scenarios
-            .map(|scenario| Job {
-                scenario,
-                situation: Situation::Usual,
-            })
+            .map(|scenario| Job::new(scenario, Situation::Usual))
             .into(),
         step: Step::Gone,
-        usual: Promise::One,
+        any: Promise::One,
         zeroizing: Promise::One,
     }]
 }

@@ -4,17 +4,24 @@ use std::sync::Arc;
 
 use secrets_core::{Result, SecretBackend};
 use secrets_file::FileBackend;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::local_rows;
 use crate::message::Settings;
-use crate::subject::{Canaries, OTHER, SECRET, Situation, Stage, Subject};
+use crate::subject::{Canaries, MANY, SECRET, Situation, Stage, Subject};
 
 /// A directory.
 pub(super) fn subject() -> Subject {
     Subject {
         name: "file",
-        stage: |canaries: &Canaries, _: Situation| Box::new(Directory::new(canaries.value.expose())),
+        stage: |canaries: &Canaries, situation: Situation| {
+            let value = canaries.value.expose();
+            Box::new(match situation {
+                Situation::Document => Directory::new(&json!({"user": "app", "password": value}).to_string()),
+                _ => Directory::new(value),
+            })
+        },
         build,
         rows: local_rows,
     }
@@ -26,7 +33,9 @@ impl Directory {
     fn new(value: &str) -> Self {
         let directory = Self(TempDir::new().expect("there is room for a directory"));
         directory.write(SECRET, value);
-        directory.write(OTHER, "nothing to see");
+        for other in &MANY[1..] {
+            directory.write(other, "nothing to see");
+        }
         directory
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use secrets_core::{Error, ErrorKind, Result, SecretBackend};
 
 use crate::message::Settings;
-use crate::row::{Job, Promise, Row};
+use crate::row::{Job, Part, Promise, Row};
 use crate::scenario::{Scenario, Step};
 use crate::subject::{Canaries, Situation, Stage, Subject};
 
@@ -30,16 +30,14 @@ fn build(_: &Settings) -> Result<Arc<dyn SecretBackend>> {
 }
 
 fn rows() -> Vec<Row> {
-    let jobs = vec![Job {
-        scenario: Scenario::Planted,
-        situation: Situation::Usual,
-    }];
-    let row = |what, step, usual, zeroizing| Row {
+    let jobs = vec![Job::new(Scenario::Planted, Situation::Usual)];
+    let row = |what, step, any, zeroizing| Row {
         what,
         canaries: &["value"],
+        part: Part::Everything,
         jobs: jobs.clone(),
         step,
-        usual,
+        any,
         zeroizing,
     };
     vec![
