@@ -426,6 +426,13 @@ pub(crate) fn timeout(who: &str, limit: Option<Duration>) -> Error {
     Error::new(ErrorKind::Timeout, message).with_cause(Cause::new().with_code("timeout"))
 }
 
+/// Credentials that have ended when they are handed over.
+pub(crate) fn dead() -> Error {
+    let message = "the source of AWS credentials gives some that have ended already: renew the session, and check this machine's \
+                   clock";
+    Error::new(ErrorKind::Unauthenticated, message)
+}
+
 /// An option that makes no sense.
 pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message.into())

@@ -150,16 +150,19 @@ mod call;
 mod endpoint;
 mod error;
 mod fan;
+mod files;
 mod life;
+mod login;
 mod name;
 mod options;
 #[cfg(feature = "ssm")]
 mod parameter_store;
-mod quiet;
+mod profiles;
 mod refusal;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
 mod session;
+mod settings;
 mod source;
 mod transport;
 mod values;

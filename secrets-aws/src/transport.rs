@@ -18,11 +18,12 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::Uri;
-use http_body::{Body, Frame};
-use secrets_core::{Error, ErrorKind};
+use http_body::{Body, Frame, SizeHint};
+use secrets_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
 use crate::endpoint;
+use crate::error::{self, config};
 
 /// The most that a source of credentials may answer.
 const MAX_CREDENTIALS: usize = 256 * 1024;
@@ -68,8 +69,46 @@ impl Transport {
         }))
     }
 
+    /// Asks `who` gives out credentials.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for an address or a header that cannot be used; otherwise the kind of what failed on the way.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        who: &'static str,
+    ) -> Result<Answer> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        let addressed = request.set_method(method).is_ok() && request.set_uri(url).is_ok();
+        let said = headers.iter().all(|(name, value)| {
+            let value = (*value).to_owned();
+            request.headers_mut().try_insert(*name, value).is_ok()
+        });
+        if !addressed || !said {
+            return Err(config(format!(
+                "{who} has an address or a token that http cannot carry"
+            )));
+        }
+        let answer = async {
+            let mut answer = self
+                .way(request.uri())?
+                .call(request)
+                .await
+                .map_err(|wire| reach(&wire, who))?;
+            let body = gather(&mut answer, MAX_CREDENTIALS)
+                .await
+                .map_err(|wire| reach(&wire, who))?;
+            let status = answer.status().as_u16();
+            Ok(Answer { status, body })
+        };
+        answer.await
+    }
+
     /// Which way a request goes.
-    fn way(&self, uri: &str) -> Result<&Connector, Error> {
+    fn way(&self, uri: &str) -> Result<&Connector> {
         let uri = uri
             .parse::<Uri>()
             .map_err(|_| Error::new(ErrorKind::InvalidConfig, "the address of an endpoint is no URL"))?;
@@ -123,8 +162,44 @@ fn operation(target: &str) -> &str {
     target.rsplit_once('.').map_or(target, |(_, operation)| operation)
 }
 
-/// The same answer with its body read to the end, into one buffer that is wiped.
-async fn whole(mut response: HttpResponse, limit: usize) -> Result<HttpResponse, ConnectorError> {
+/// What a source of credentials answers.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// The failure of the way to `who`.
+fn reach(wire: &ConnectorError, who: &str) -> Error {
+    let failed = error::transport(wire);
+    if failed.cause().is_none() {
+        // What this crate says itself.
+        return failed;
+    }
+    let error = Error::new(
+        failed.kind(),
+        format!("{who} cannot be reached: {}", failed.message()),
+    );
+    match failed.cause() {
+        Some(cause) => error.with_cause(cause.clone()),
+        None => error,
+    }
+}
+
+/// The same answer with its body read to the end.
+async fn whole(
+    mut response: HttpResponse,
+    limit: usize,
+) -> std::result::Result<HttpResponse, ConnectorError> {
+    let body = gather(&mut response, limit).await?;
+    *response.body_mut() = SdkBody::from_body_1_x(Whole::new(Bytes::from_owner(body)));
+    Ok(response)
+}
+
+/// The body of an answer, in one buffer that is wiped.
+async fn gather(
+    response: &mut HttpResponse,
+    limit: usize,
+) -> std::result::Result<Zeroizing<Vec<u8>>, ConnectorError> {
     let too_large = || {
         let message = format!("the answer is larger than the {limit} bytes allowed");
         ConnectorError::other(Error::new(ErrorKind::InvalidData, message).into(), None)
@@ -152,12 +227,17 @@ async fn whole(mut response: HttpResponse, limit: usize) -> Result<HttpResponse,
         }
         whole.extend_from_slice(&data);
     }
-    *response.body_mut() = SdkBody::from_body_1_x(Whole(Some(Bytes::from_owner(whole))));
-    Ok(response)
+    Ok(whole)
 }
 
 /// A body in one piece that does not say so: the SDK traces the bytes of those it knows to be whole.
-struct Whole(Option<Bytes>);
+pub(crate) struct Whole(Option<Bytes>);
+
+impl Whole {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
 
 impl Body for Whole {
     type Data = Bytes;
@@ -168,6 +248,10 @@ impl Body for Whole {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 

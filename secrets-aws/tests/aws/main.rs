@@ -5,6 +5,7 @@ mod batches;
 mod conformance;
 mod errors;
 mod live;
+mod logged;
 mod logins;
 mod support;
 mod transport;

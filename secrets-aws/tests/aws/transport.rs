@@ -296,9 +296,9 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_asked() {
 #[tokio::test]
 async fn a_client_of_the_users_is_used_as_it_is() {
     let scene = Scene::new();
-    let config = aws_config::SdkConfig::builder()
-        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
-        .region(aws_config::Region::new("eu-central-1"))
+    let config = aws_types::SdkConfig::builder()
+        .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::v2026_01_12())
+        .region(aws_types::region::Region::new("eu-central-1"))
         .endpoint_url(scene.aws.plain_url())
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
             aws_credential_types::Credentials::new(&scene.key.0, &scene.key.1, None, None, "test"),
