@@ -164,6 +164,7 @@ mod secrets_manager;
 mod session;
 mod settings;
 mod source;
+mod tame;
 mod transport;
 mod values;
 mod within;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -15,7 +16,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http::Uri;
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::endpoint;
 use crate::error::{self, config};
+use crate::tame::tame;
 
 /// The most that a source of credentials may answer.
 const MAX_CREDENTIALS: usize = 256 * 1024;
@@ -146,8 +150,20 @@ impl HttpConnector for Transport {
             }
         };
         let limit = self.limit(&request);
+        let asked = request
+            .headers()
+            .get("x-amz-target")
+            .map(|target| operation(target).to_owned());
         let answer = way.call(request);
-        HttpConnectorFuture::new(async move { whole(answer.await?, limit).await })
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            let body = gather(&mut answer, limit).await?;
+            strip(&mut answer);
+            let code = answer.headers().get("x-amzn-errortype");
+            let body = tame(asked.as_deref(), answer.status().is_success(), code, body);
+            *answer.body_mut() = SdkBody::from_body_1_x(Whole::new(Bytes::from_owner(body)));
+            Ok(answer)
+        })
     }
 }
 
@@ -160,6 +176,28 @@ impl fmt::Debug for Transport {
 /// What follows the service in `x-amz-target`: `secretsmanager.GetSecretValue`.
 fn operation(target: &str) -> &str {
     target.rsplit_once('.').map_or(target, |(_, operation)| operation)
+}
+
+/// Leaves the headers that are read here, and of those only what they are meant to say: the SDK traces all that there are.
+fn strip(answer: &mut HttpResponse) {
+    let headers = answer.headers_mut();
+    let kept = |name: &str, value: &str| match name {
+        "date" => DateTime::from_str(value, Format::HttpDate).is_ok(),
+        "retry-after" => error::retry_after(value, SystemTime::UNIX_EPOCH).is_some(),
+        "x-amzn-errortype" => value.split([':', '#']).any(error::is_code),
+        "x-amzn-requestid" => {
+            value.len() <= 64
+                && value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }
+        _ => false,
+    };
+    let others = headers.iter().filter(|(name, value)| !kept(name, value));
+    let others: Vec<String> = others.map(|(name, _)| name.to_owned()).collect();
+    for name in others {
+        headers.remove(name);
+    }
 }
 
 /// What a source of credentials answers.
@@ -183,16 +221,6 @@ fn reach(wire: &ConnectorError, who: &str) -> Error {
         Some(cause) => error.with_cause(cause.clone()),
         None => error,
     }
-}
-
-/// The same answer with its body read to the end.
-async fn whole(
-    mut response: HttpResponse,
-    limit: usize,
-) -> std::result::Result<HttpResponse, ConnectorError> {
-    let body = gather(&mut response, limit).await?;
-    *response.body_mut() = SdkBody::from_body_1_x(Whole::new(Bytes::from_owner(body)));
-    Ok(response)
 }
 
 /// The body of an answer, in one buffer that is wiped.
@@ -286,6 +314,33 @@ mod tests {
                 .way("https://secretsmanager.eu-central-1.amazonaws.com/")
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn s7_of_the_headers_of_an_answer_only_those_that_are_read_are_left() {
+        let mut answer = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
+        for (name, value) in [
+            ("content-length", "7"),
+            ("content-type", "hunter2"),
+            ("date", "Sun, 06 Nov 1994 08:49:47 GMT"),
+            ("location", "https://hunter2"),
+            ("retry-after", "7"),
+            (
+                "x-amzn-errortype",
+                "ThrottlingException:http://internal.amazon.com/",
+            ),
+            ("x-amzn-requestid", "01234567-89ab-cdef-0123-456789abcdef"),
+        ] {
+            answer.headers_mut().insert(name, value);
+        }
+        strip(&mut answer);
+        let names: Vec<_> = answer.headers().iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        for name in ["date", "retry-after", "x-amzn-errortype"] {
+            answer.headers_mut().insert(name, "hunter2 hunter2");
+        }
+        strip(&mut answer);
+        assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
     }
 
     #[test]

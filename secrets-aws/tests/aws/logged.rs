@@ -270,17 +270,126 @@ fn s1_s7_a_container_that_answers_nonsense_is_not_logged() {
     }
 }
 
+/// What each source may answer wrongly: statuses and bodies, with the canary.
+fn answers(canary: &str) -> Vec<(u16, String)> {
+    let bodies = [
+        String::new(),
+        canary.to_owned(),
+        format!(r#"{{"Code":"{canary}","Message":"{canary}"}}"#),
+        format!(r#"{{"code":"{canary}","message":"{canary}"}}"#),
+        format!(r#"{{"AccessKeyId":"{canary}","SecretAccessKey":"{canary}","Expiration":"{canary}"}}"#),
+        format!(r#"{{"AccessKeyId":"{canary}","SecretAccessKey":"{canary}","Token":["{canary}"]}}"#),
+        format!(r#"{{"AccessKeyId":"AKID","SecretAccessKey":"{canary}"#),
+        format!(
+            "<ErrorResponse><Error><Code>{canary}</Code><Message>{canary}</Message></Error></ErrorResponse>"
+        ),
+        format!(
+            "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>{canary}</Message></Error></ErrorResponse>"
+        ),
+        format!(
+            "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{canary}</AccessKeyId>\
+             <SecretAccessKey>{canary}</SecretAccessKey></Credentials></AssumeRoleWithWebIdentityResult>\
+             </AssumeRoleWithWebIdentityResponse>"
+        ),
+        format!("<AssumeRoleWithWebIdentityResponse><SecretAccessKey>{canary}</Secret"),
+    ];
+    let statuses = [200, 302, 400, 401, 403, 404, 408, 429, 500, 504];
+    let with = |status| bodies.iter().map(move |body| (status, body.clone()));
+    statuses.into_iter().flat_map(with).collect()
+}
+
+/// In the parent: has each answer given once by each of these operations.
+fn mislead(scene: &Scene, operations: &[&str]) {
+    for operation in operations {
+        for (status, body) in answers(scene.canary.expose()) {
+            let failure = Failure::new(*operation, status).body(body);
+            scene
+                .aws
+                .fail(failure.header("retry-after", scene.canary.expose()).times(1));
+        }
+    }
+}
+
+/// In the child: logs in once for each answer, and looks through what is said and returned.
+fn listen_to_each(times: usize) {
+    log::set_logger(&Listener).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let canary = Canary::of(std::env::var("CANARY").unwrap());
+    let mut kinds = Vec::new();
+    for _ in 0..times {
+        let backend = backend();
+        let Err(error) = block_on(read(&backend, "a")) else {
+            continue;
+        };
+        kinds.push(error.kind());
+        let printed = format!("{error} {error:?} {error:#?} {:?} {backend:?}", error.cause());
+        assert_eq!(canary.find_in(&printed), None, "{printed}");
+    }
+    for record in HEARD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        assert_eq!(canary.find_in(record), None, "{record}");
+    }
+    for kind in [
+        ErrorKind::RateLimited,
+        ErrorKind::Timeout,
+        ErrorKind::Unauthenticated,
+        ErrorKind::Unavailable,
+    ] {
+        assert!(kinds.contains(&kind), "{kind} was not among {kinds:?}");
+    }
+    assert!(kinds.len() * 10 > times * 7, "{} of {times} failed", kinds.len());
+}
+
+#[test]
+fn s1_e5_s7_nothing_that_sts_answers_a_web_identity_is_printed() {
+    let scene = Scene::new("identity-table");
+    let test = "logged::s1_e5_s7_nothing_that_sts_answers_a_web_identity_is_printed";
+    if alone(test, || {
+        mislead(&scene, &["sts."]);
+        web_identity(&scene)
+    }) {
+        listen_to_each(answers("").len());
+    }
+}
+
+#[test]
+fn s1_e5_s7_nothing_that_a_container_answers_is_printed() {
+    let scene = Scene::new("container-table");
+    let test = "logged::s1_e5_s7_nothing_that_a_container_answers_is_printed";
+    if alone(test, || {
+        mislead(&scene, &["container."]);
+        container(&scene)
+    }) {
+        listen_to_each(answers("").len());
+    }
+}
+
+#[test]
+fn s1_e5_s7_nothing_that_an_instance_answers_is_printed() {
+    let scene = Scene::new("instance-table");
+    let test = "logged::s1_e5_s7_nothing_that_an_instance_answers_is_printed";
+    if alone(test, || {
+        mislead(&scene, &["imds.role", "imds.credentials", "imds.token"]);
+        instance(&scene)
+    }) {
+        listen_to_each(3 * answers("").len());
+    }
+}
+
+fn instance(scene: &Scene) -> Variables {
+    scene.aws.set_instance_role(ROLE);
+    let mut variables = scene.variables();
+    variables.extend([
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", scene.aws.plain_url()),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ]);
+    variables
+}
+
 #[test]
 fn s1_credentials_of_an_instance_are_not_logged() {
     let scene = Scene::new("instance");
     if alone("logged::s1_credentials_of_an_instance_are_not_logged", || {
-        scene.aws.set_instance_role(ROLE);
-        let mut variables = scene.variables();
-        variables.extend([
-            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", scene.aws.plain_url()),
-            ("AWS_EC2_METADATA_DISABLED", "false".into()),
-        ]);
-        variables
+        instance(&scene)
     }) {
         listen_and_read();
     }
