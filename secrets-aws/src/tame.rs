@@ -18,13 +18,41 @@ pub(crate) fn tame(
     body: Zeroizing<Vec<u8>>,
 ) -> Zeroizing<Vec<u8>> {
     match (operation, success) {
+        (Some("ListSecrets"), true) => names(&body).unwrap_or_else(broken),
+        // The SDK quotes what stands in the place of a number.
+        (Some(_), true) if serde_json::from_slice::<Shape>(&body).is_err() => broken(),
         (Some("BatchGetSecretValue"), true) => batch(&body).unwrap_or(body),
-        (Some("ListSecrets"), true) => names(&body).unwrap_or(body),
         (Some(_), true) => body,
         (Some(_), false) => refusal(header, &body),
         (None, true) => Zeroizing::new(assumed(&body).unwrap_or_default()),
         (None, false) => Zeroizing::new(xml_refusal(&body).unwrap_or_default()),
     }
+}
+
+/// The numbers of every answer that holds values.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(dead_code, reason = "they are looked at by being read")]
+struct Shape {
+    created_date: Option<f64>,
+    secret_values: Option<Vec<Dated>>,
+    parameter: Option<Numbered>,
+    parameters: Option<Vec<Numbered>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(dead_code, reason = "they are looked at by being read")]
+struct Dated {
+    created_date: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(dead_code, reason = "they are looked at by being read")]
+struct Numbered {
+    version: Option<i64>,
+    last_modified_date: Option<f64>,
 }
 
 /// The code within `com.amazonaws.ssm#ParameterNotFound:http://…`.
@@ -124,6 +152,11 @@ fn names(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(written.to_string().into_bytes()))
 }
 
+/// In the place of what is not whole: the SDK takes nothing at all for an empty list.
+fn broken() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(b"!".to_vec())
+}
+
 /// What stands in an element that holds text alone.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
@@ -217,9 +250,8 @@ mod tests {
             r#"{{"Errors":[{{"ErrorCode":"DecryptionFailure","Message":"kms ","SecretId":"b\""}}],"SecretValues":{values},"NextToken":"t"}}"#
         );
         assert_eq!(tamed_body, expected);
-        for body in [r#"{"SecretValues":[]}"#, "half"] {
-            assert_eq!(tamed(Some("BatchGetSecretValue"), true, body), body);
-        }
+        let none = r#"{"SecretValues":[]}"#;
+        assert_eq!(tamed(Some("BatchGetSecretValue"), true, none), none);
     }
 
     #[test]
@@ -227,7 +259,39 @@ mod tests {
         let body = r#"{"SecretList":[{"Name":"a\"é","Description":"hunter2","Tags":[{"Key":"hunter2"}]}],"NextToken":"t"}"#;
         let expected = r#"{"NextToken":"t","SecretList":[{"Name":"a\"é"}]}"#;
         assert_eq!(tamed(Some("ListSecrets"), true, body), expected);
-        assert_eq!(tamed(Some("ListSecrets"), true, "{}"), "{}");
+        for broken in ["", "{}", r#"{"SecretList":[{"Name":["hunter2"#] {
+            assert_eq!(tamed(Some("ListSecrets"), true, broken), "!");
+        }
+    }
+
+    #[test]
+    fn v8_s7_an_answer_with_words_for_numbers_is_none() {
+        for (operation, good, bad) in [
+            (
+                "GetSecretValue",
+                r#"{"SecretString":"x","CreatedDate":1.7e9}"#,
+                r#"{"CreatedDate":"hunter2"}"#,
+            ),
+            (
+                "BatchGetSecretValue",
+                r#"{"SecretValues":[{"CreatedDate":null}]}"#,
+                r#"{"SecretValues":[{"CreatedDate":"hunter2"}]}"#,
+            ),
+            (
+                "GetParameter",
+                r#"{"Parameter":{"Version":1}}"#,
+                r#"{"Parameter":{"Version":"hunter2"}}"#,
+            ),
+            (
+                "GetParameters",
+                r#"{"Parameters":[{"LastModifiedDate":1}]}"#,
+                r#"{"Parameters":[{"LastModifiedDate":"hunter2"}]}"#,
+            ),
+        ] {
+            assert_eq!(tamed(Some(operation), true, good), good);
+            assert_eq!(tamed(Some(operation), true, bad), "!");
+            assert_eq!(tamed(Some(operation), true, "half"), "!");
+        }
     }
 
     #[test]

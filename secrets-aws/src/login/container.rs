@@ -41,14 +41,11 @@ pub(super) async fn credentials(transport: &Transport) -> Result<Option<Credenti
         headers.push(("authorization", token));
     }
     let answer = transport.ask("GET", &url, &headers, WHO).await?;
-    match answer.status {
-        200 => answer::credentials(&answer, WHO).map(Some),
-        _ => {
-            let advice = "does the task or pod have a role, and is its token (AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE) the \
-                          current one?";
-            Err(answer::refused(&answer, WHO, advice))
-        }
+    if answer.status == 200 {
+        return answer::credentials(&answer, WHO).map(Some);
     }
+    let advice = "does the task or pod have a role, and is its token (AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE) the current one?";
+    Err(answer::refused(&answer, WHO, advice))
 }
 
 /// What the agent wants to be shown, read again each time.

@@ -1,12 +1,13 @@
 //! S1 where a process has no subscriber of `tracing` and hears its records through `log`: every way to log in, in a process of
 //! its own.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
-use secrets_aws::SecretsManagerBackend;
-use secrets_core::{ErrorKind, Result, Secret};
+use secrets_aws::{ParameterStoreBackend, SecretsManagerBackend};
+use secrets_core::{ErrorKind, ReadRequest, Result, Secret, SecretBackend};
 use secrets_testkit::Canary;
 use secrets_testkit::fakes::aws::{Failure, FakeAws};
 
@@ -392,5 +393,80 @@ fn s1_credentials_of_an_instance_are_not_logged() {
         instance(&scene)
     }) {
         listen_and_read();
+    }
+}
+
+/// What the services may answer, with the canary.
+fn bodies(canary: &str) -> Vec<String> {
+    vec![
+        canary.to_owned(),
+        format!("[\"{canary}\"]"),
+        format!(r#"{{"{canary}":"{canary}"}}"#),
+        format!(r#"{{"__type":"{canary}","message":"{canary}"}}"#),
+        format!(r#"{{"__type":"ResourceNotFoundException","message":"{canary}","Message":"{canary}"}}"#),
+        format!(r#"{{"Name":"a","SecretString":"{canary}","CreatedDate":"{canary}"}}"#),
+        format!(r#"{{"Name":"a","SecretString":"{canary}\ud800"}}"#),
+        format!(r#"{{"Name":"a","SecretString":["{canary}"]}}"#),
+        format!(r#"{{"Name":"a","SecretString":"{canary}"#),
+        format!(r#"{{"Name":"a","SecretBinary":"{canary}!"}}"#),
+        format!(r#"{{"Name":"a","SecretBinary":"{canary}"}}"#),
+        format!(
+            r#"{{"SecretValues":[{{"Name":"a","SecretString":"{canary}"}}],"Errors":[{{"SecretId":"b","ErrorCode":"{canary}","Message":"{canary}"}}]}}"#
+        ),
+        format!(r#"{{"SecretValues":[{{"Name":"a","SecretString":"{canary}"#),
+        format!(r#"{{"SecretList":[{{"Name":"a","Description":"{canary}"}}]}}"#),
+        format!(r#"{{"SecretList":[{{"Name":["{canary}"#),
+        format!(r#"{{"Parameter":{{"Name":"/a","Value":"{canary}","Version":"{canary}"}}}}"#),
+        format!(r#"{{"Parameter":{{"Name":"/a","Value":"{canary}","Version":1}}}}"#),
+        format!(r#"{{"Parameters":[{{"Name":"/a","Value":"{canary}","LastModifiedDate":"{canary}"}}]}}"#),
+        format!(r#"{{"Parameters":[{{"Name":"/a","Value":"{canary}"#),
+    ]
+}
+
+#[test]
+fn s1_e5_s7_nothing_that_either_service_answers_is_logged() {
+    let scene = Scene::new("services");
+    let test = "logged::s1_e5_s7_nothing_that_either_service_answers_is_logged";
+    if !alone(test, || {
+        // Each answer is given to a value, a batch and a list of either service.
+        for status in [200, 400, 500] {
+            for body in bodies(scene.canary.expose()) {
+                let failure = Failure::new("", status).body(body);
+                scene
+                    .aws
+                    .fail(failure.header("location", scene.canary.expose()).times(6));
+            }
+        }
+        let (id, key) = scene.aws.user("app", ALL);
+        let mut variables = scene.variables();
+        variables.extend([("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", key)]);
+        variables
+    }) {
+        return;
+    }
+    log::set_logger(&Listener).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let canary = Canary::of(std::env::var("CANARY").unwrap());
+    let secrets = backend();
+    let parameters = ParameterStoreBackend::builder().build().unwrap();
+    let names = ["a", "b"].map(crate::support::name);
+    let requests = names.each_ref().map(ReadRequest::new);
+    for _ in 0..3 * bodies("").len() {
+        for backend in [&secrets as &dyn SecretBackend, &parameters] {
+            block_on(async {
+                let mut printed = format!("{:?}", backend.get(requests[0]).await);
+                write!(printed, "{:?}", backend.get_many(&requests).await).unwrap();
+                write!(printed, "{:?}", backend.list(None).await).unwrap();
+                assert_eq!(canary.find_in(&printed), None, "{printed}");
+            });
+        }
+    }
+    let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(
+        heard.iter().any(|record| record.contains("output_or_error")),
+        "{heard:#?}"
+    );
+    for record in heard.iter() {
+        assert_eq!(canary.find_in(record), None, "{record}");
     }
 }
