@@ -259,10 +259,10 @@ async fn gather(
 }
 
 /// A body in one piece that does not say so: the SDK traces the bytes of those it knows to be whole.
-pub(crate) struct Whole(Option<Bytes>);
+struct Whole(Option<Bytes>);
 
 impl Whole {
-    pub(crate) fn new(bytes: Bytes) -> Self {
+    fn new(bytes: Bytes) -> Self {
         Self(Some(bytes))
     }
 }

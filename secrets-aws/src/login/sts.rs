@@ -19,7 +19,6 @@ use secrets_core::{Cause, Error, ErrorKind, Result};
 use crate::error;
 use crate::files;
 use crate::source::Role;
-use crate::transport::Whole;
 
 /// STS in the region, and with the credentials, of a configuration.
 pub(super) struct Sts(Client);
@@ -80,8 +79,13 @@ fn credentials(assumed: Option<Assumed>) -> Result<Credentials> {
     ))
 }
 
-/// Keeps the token in a request from being traced: the SDK traces the bytes of bodies that it knows to be whole.
+/// Keeps the token in a request from being traced: the SDK traces the bytes of bodies that it knows to be whole. Whether it
+/// knows that of this one changes with its versions.
 struct Veil;
+
+fn veil(body: &mut SdkBody) {
+    *body = SdkBody::from_body_1_x(std::mem::replace(body, SdkBody::taken()));
+}
 
 impl Intercept for Veil {
     fn name(&self) -> &'static str {
@@ -94,10 +98,7 @@ impl Intercept for Veil {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let body = context.request_mut().body_mut();
-        if let Some(bytes) = body.bytes() {
-            *body = SdkBody::from_body_1_x(Whole::new(bytes.to_vec().into()));
-        }
+        veil(context.request_mut().body_mut());
         Ok(())
     }
 }
@@ -105,5 +106,25 @@ impl Intercept for Veil {
 impl fmt::Debug for Veil {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Veil")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn s1_a_body_under_the_veil_is_sent_and_not_printed() {
+        let mut body = SdkBody::from("WebIdentityToken=hunter2");
+        assert!(format!("{body:?}").contains("hunter2"), "that is why");
+        veil(&mut body);
+        assert!(body.bytes().is_none() && !format!("{body:?} {body:#?}").contains("hunter2"));
+        assert_eq!(body.content_length(), Some(24));
+        let mut body = std::pin::pin!(body);
+        let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+        let sent = frame.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(sent, "WebIdentityToken=hunter2");
     }
 }
