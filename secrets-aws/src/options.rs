@@ -325,7 +325,8 @@ macro_rules! shared_options {
             }
 
             /// Where the service is (`endpoint=`), such as the URL of a VPC endpoint. By default as `AWS_ENDPOINT_URL` and its
-            /// like or the profile say, and otherwise AWS's own in the region.
+            /// like or the profile say, and otherwise AWS's own in the region. Not together with [`fips`](Self::fips) or
+            /// [`dual_stack`](Self::dual_stack): give the endpoint that does both.
             pub fn endpoint(mut self, url: impl Into<String>) -> Self {
                 self.options.endpoint = Some(url.into());
                 self
@@ -363,7 +364,8 @@ macro_rules! shared_options {
                 self
             }
 
-            /// The profile of `~/.aws/config` and `~/.aws/credentials` (`profile=`). By default as `AWS_PROFILE` says.
+            /// The profile of `~/.aws/config` and `~/.aws/credentials` (`profile=`). Its keys stand before those of the
+            /// environment. By default as `AWS_PROFILE` says, whose keys do not.
             pub fn profile(mut self, profile: impl Into<String>) -> Self {
                 self.options.profile = Some(profile.into());
                 self

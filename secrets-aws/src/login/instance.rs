@@ -66,11 +66,9 @@ impl<'a> Instance<'a> {
                 token: Zeroizing::new(token.to_owned()),
             })),
             (200, _) => Err(answer::nonsense(&answer, WHO)),
-            _ => Err(answer::refused(
-                &answer,
-                WHO,
-                "is it switched off for this instance, or without version 2?",
-            )),
+            // Switched off for this instance; or the service is that of another cloud.
+            (403..=405, _) => Ok(None),
+            _ => Err(answer::refused(&answer, WHO, "is its version 2 switched on?")),
         }
     }
 

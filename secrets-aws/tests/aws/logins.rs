@@ -234,6 +234,33 @@ fn an_instance_gives_a_session_and_a_region() {
 }
 
 #[test]
+fn the_metadata_service_of_another_cloud_is_none() {
+    let aws = fake();
+    let within = alone("logins::the_metadata_service_of_another_cloud_is_none", || {
+        aws.fail(Failure::new("imds.token", 405));
+        vec![
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", aws.plain_url()),
+            ("AWS_EC2_METADATA_DISABLED", "false".into()),
+        ]
+    });
+    if within {
+        let builder = secrets_aws::SecretsManagerBackend::builder;
+        for (backend, kind, says) in [
+            (builder(), ErrorKind::InvalidConfig, "AWS_REGION"),
+            (
+                builder().region("eu-central-1"),
+                ErrorKind::Unauthenticated,
+                "AWS_ACCESS_KEY_ID",
+            ),
+        ] {
+            let error = block_on(read(&backend.build().unwrap(), "a")).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
+}
+
+#[test]
 fn without_credentials_or_region_it_says_what_to_set() {
     if alone(
         "logins::without_credentials_or_region_it_says_what_to_set",
