@@ -9,10 +9,14 @@ use secrets_core::{ErrorKind, ReadRequest, Result, SecretBackend};
 use secrets_testkit::Canary;
 use secrets_testkit::fakes::aws::{Failure, FakeAws};
 use secrets_testkit::wire::{Endpoint, LeakTable, Request};
+use tokio::sync::Mutex;
 
 use crate::support::{ALL, name, read};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/app";
+
+/// Each table looks through all that the process says meanwhile, and the SDK says much: one at a time.
+static TABLE: Mutex<()> = Mutex::const_new(());
 
 /// Every kind that the table of errors can give to a read that is well-formed and not of a version.
 const KINDS: [ErrorKind; 11] = [
@@ -64,6 +68,7 @@ fn secrets(endpoint: &Endpoint, key: &Canary) -> secrets_aws::SecretsManagerBuil
 
 #[tokio::test]
 async fn s1_e5_s7_nothing_that_secrets_manager_answers_is_printed() {
+    let _alone = TABLE.lock().await;
     let [value, key] = [(); 2].map(|()| Canary::random());
     let build =
         |endpoint: &Endpoint| Ok(Arc::new(secrets(endpoint, &key).build()?) as Arc<dyn SecretBackend>);
@@ -81,6 +86,7 @@ async fn s1_e5_s7_nothing_that_secrets_manager_answers_is_printed() {
 
 #[tokio::test]
 async fn s1_e5_s7_nothing_that_parameter_store_answers_is_printed() {
+    let _alone = TABLE.lock().await;
     let [value, key] = [(); 2].map(|()| Canary::random());
     let build = |endpoint: &Endpoint| {
         let backend = ParameterStoreBackend::builder()
@@ -102,6 +108,7 @@ async fn s1_e5_s7_nothing_that_parameter_store_answers_is_printed() {
 
 #[tokio::test]
 async fn s1_e5_s7_nothing_that_sts_answers_is_printed() {
+    let _alone = TABLE.lock().await;
     let [value, key] = [(); 2].map(|()| Canary::random());
     let mut table = LeakTable::new([value, key.clone()]);
     for body in [
