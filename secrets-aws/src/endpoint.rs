@@ -72,6 +72,23 @@ fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
+/// Refuses what an endpoint of one's own leaves without effect.
+///
+/// # Errors
+///
+/// `InvalidConfig`: who asked for validated cryptography must not be left without it in silence.
+pub(crate) fn only(fips: bool, dual_stack: bool) -> Result<()> {
+    let (option, variable) = match (fips, dual_stack) {
+        (true, _) => ("fips", "AWS_USE_FIPS_ENDPOINT"),
+        (_, true) => ("dual_stack", "AWS_USE_DUALSTACK_ENDPOINT"),
+        (false, false) => return Ok(()),
+    };
+    Err(config(format!(
+        "an endpoint is given and `{option}` ({variable}) asks for another: give the endpoint that does both, and set \
+         `{option}` to false"
+    )))
+}
+
 /// The error of a request that would cross the network in the clear.
 pub(crate) fn insecure() -> Error {
     let message = "an endpoint uses plain http: credentials and secrets would cross the network in the clear; use https, \

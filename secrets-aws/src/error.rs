@@ -58,7 +58,7 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let has = |phrase: &str| {
             text.as_bytes()
                 .windows(phrase.len())
@@ -70,6 +70,18 @@ impl Hints {
             kms: has("kms") || has("ciphertext") || has("master key"),
             version: has("specified secret value for") || has("specified secret version"),
         }
+    }
+
+    /// A text that says the same, and nothing else.
+    pub(crate) fn phrases(self) -> String {
+        let phrases = [
+            (self.clock, "not yet current "),
+            (self.deletion, "deleted "),
+            (self.kms, "kms "),
+            (self.version, "specified secret version "),
+        ];
+        let said = phrases.into_iter().filter(|(said, _)| *said);
+        said.map(|(_, phrase)| phrase).collect()
     }
 }
 
@@ -157,7 +169,7 @@ where
 }
 
 /// Whether a text is a code of AWS's, and not something else in its place: it is passed on.
-fn is_code(text: &str) -> bool {
+pub(crate) fn is_code(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -426,6 +438,13 @@ pub(crate) fn timeout(who: &str, limit: Option<Duration>) -> Error {
     Error::new(ErrorKind::Timeout, message).with_cause(Cause::new().with_code("timeout"))
 }
 
+/// Credentials that have ended when they are handed over.
+pub(crate) fn dead() -> Error {
+    let message = "the source of AWS credentials gives some that have ended already: renew the session, and check this machine's \
+                   clock";
+    Error::new(ErrorKind::Unauthenticated, message)
+}
+
 /// An option that makes no sense.
 pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message.into())
@@ -469,6 +488,21 @@ mod tests {
         }
         for bad in ["", "hunter2", "hunter", "Hunter2", "A b", &"A".repeat(65)] {
             assert!(!is_code(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn s7_what_is_left_of_a_text_says_the_same() {
+        for text in [
+            "",
+            "Signature expired",
+            "marked for deletion",
+            "the KMS key",
+            "specified secret value for x",
+            "a ciphertext was deleted",
+        ] {
+            let hints = Hints::of(text);
+            assert_eq!(Hints::of(&hints.phrases()), hints, "{text}");
         }
     }
 

@@ -51,10 +51,16 @@
 //!
 //! # Credentials
 //!
-//! Those given to the builder, or the first that AWS's own chain finds: variables (`AWS_ACCESS_KEY_ID`,
-//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`), the profile with its roles, a web identity (`AWS_WEB_IDENTITY_TOKEN_FILE`,
-//! `AWS_ROLE_ARN`: service accounts of EKS), the container (ECS, EKS Pod Identity), the instance (`IMDSv2`). Files are read again
-//! at every login. Profiles that sign in through a browser or run a program are not supported.
+//! Those given to the builder, or the first that are found where AWS's tools look: a profile that the builder names, variables
+//! (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`), the profile that `AWS_PROFILE` names or `default`, with
+//! its roles, a web identity (`AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`: service accounts of EKS), the container (ECS, EKS
+//! Pod Identity), the instance (`IMDSv2`, and no older version). Files are read again at every login.
+//!
+//! They are asked by requests of this crate's own, over its own transport: the providers of AWS's SDK trace what they are shown
+//! and answered. A profile may have keys, a `role_arn` with a `source_profile` or a `credential_source`, or a web identity. One
+//! that signs in through a browser (`sso_session`, `login_session`), runs a program (`credential_process`) or asks for a code
+//! (`mfa_serial`) is refused at once: a server has nobody to sign in, a program can be anything, and SSO would add three SDKs for
+//! what `aws configure export-credentials --format env` does beforehand.
 //!
 //! A login is made by the first read that needs one, whatever the number of readers, in a task of its own, which takes at most
 //! ten seconds. Sessions are replaced at a jittered two thirds of their life, while readers go on with the old one; nobody
@@ -62,8 +68,10 @@
 //! replaced again. After a failure the next attempt waits: 1 s at first, and never more than two a minute. All ages are counted
 //! in time that includes suspension of the machine.
 //!
-//! The region is the one given, or `AWS_REGION`, the profile's, the instance's. Endpoints follow `AWS_ENDPOINT_URL` and its
-//! like, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, and the profile, unless the builder says otherwise.
+//! The region is the one given, or `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's, the instance's. Endpoints follow
+//! `AWS_ENDPOINT_URL` and its like, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, and the profile with its
+//! `services`, unless the builder says otherwise. An endpoint of one's own together with FIPS or dual-stack is an error: it would
+//! leave them without effect. Secrets Manager has no hosts of its own for dual-stack; the usual ones speak IPv6.
 //!
 //! # Errors
 //!
@@ -91,8 +99,10 @@
 //! | `UnknownOperationException` | `Unsupported` | the endpoint is another service's |
 //! | `UnrecognizedClientException`, `InvalidClientTokenId`, `InvalidSignatureException`, `SignatureDoesNotMatch`, `MissingAuthenticationToken`, 401 | `Unauthenticated` | wrong credentials; or the clock, then the message says so |
 //! | STS: `AccessDenied`, `InvalidIdentityToken` and other refusals | `Unauthenticated` | the role's trust policy, the token |
-//! | nothing gives credentials | `Unauthenticated` | the message says what to set |
-//! | no region, plain http to elsewhere, a profile that makes no sense | `InvalidConfig` | |
+//! | nothing gives credentials, or they have ended already | `Unauthenticated` | the message says what to set |
+//! | a container's or instance's source: 401, 403, other 4xx | `Unauthenticated` | the role of the task, pod or instance; its token |
+//! | the same: 5xx, no credentials in a 200 | `Unavailable` | |
+//! | no region, plain http to elsewhere, a profile that makes no sense or is not supported | `InvalidConfig` | |
 //!
 //! One code for two things: Secrets Manager answers `AccessDeniedException` for a secret that does not exist where the policy
 //! covers single secrets. It stays `PermissionDenied`.
@@ -105,13 +115,15 @@
 //!
 //! # In traces
 //!
-//! The SDK traces its calls without values, keys or tokens, unless `LOG_SENSITIVE_BODIES` is set, which nobody should. Logins
-//! are kept from being traced, as `aws-config` traces tokens and unreadable answers. Through `log`, where a process has no
-//! subscriber of `tracing` and `tracing`'s feature `log` is on, they are heard.
+//! The SDK traces what it is given: headers, errors with their texts, all of an answer that its model does not call sensitive.
+//! So it is given the body of a request or an answer in a form that it cannot print, and of an answer only what is read here:
+//! codes of errors without their texts, known headers, numbers that are numbers. Neither values nor keys nor tokens are heard at
+//! any level, through `tracing` or through `log`; `LOG_SENSITIVE_BODIES`, which undoes that, should not be set by anybody. A client
+//! of one's own (`with_client`) says what it says.
 //!
 //! # What is not done
 //!
-//! No retry: the SDK's are off, but for those of the metadata services within a login. No redirect is followed, no certificate
+//! No retry: the SDK's are off, and a login asks each source once. No redirect is followed, no certificate
 //! left unverified, no proxy (`HTTPS_PROXY`) used for this machine and for metadata addresses. Plain http goes to these, and
 //! elsewhere only with `allow_insecure`, wherever an endpoint comes from.
 //!
@@ -129,7 +141,7 @@
 //! | server | wrong | shown by |
 //! |---|---|---|
 //! | moto | a stage that no version has is answered as an absent secret; absent is 404 | ministack, the fake |
-//! | moto | denials are XML without a code; the metadata service's token lacks its lifetime | ministack, the fake |
+//! | moto | denials are XML without a code | ministack, the fake |
 //! | ministack | versions without a stage are gone at once | moto, the fake |
 //! | ministack | denials are 403; `MaxResults` of a batch is ignored | the fake |
 //! | both | nothing is ever throttled, expired, malformed or pending | the fake |
@@ -150,17 +162,21 @@ mod call;
 mod endpoint;
 mod error;
 mod fan;
+mod files;
 mod life;
+mod login;
 mod name;
 mod options;
 #[cfg(feature = "ssm")]
 mod parameter_store;
-mod quiet;
+mod profiles;
 mod refusal;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
 mod session;
+mod settings;
 mod source;
+mod tame;
 mod transport;
 mod values;
 mod within;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_types::SdkConfig;
 
 /// The last moments of credentials are not used: a request on its way would arrive with dead ones.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);

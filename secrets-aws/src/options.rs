@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_config::Region;
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_types::app_name::AppName;
+use aws_types::region::Region;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -17,6 +17,7 @@ use crate::call::Caller;
 use crate::endpoint;
 use crate::error::config;
 use crate::session::Session;
+use crate::settings::Service;
 use crate::source::{Limits, Role, Source};
 use crate::transport::Transport;
 
@@ -95,10 +96,13 @@ impl Options {
     }
 
     /// A caller with a session of its own, and the endpoint of the service where one was given.
-    pub(crate) fn connect(mut self) -> Result<(Caller, Option<String>)> {
+    pub(crate) fn connect(mut self, service: Service) -> Result<(Caller, Option<String>)> {
         let endpoint = self.endpoint.take();
         let endpoint = endpoint.map(|url| endpoint::url(&url, self.allow_insecure, "endpoint"));
         let endpoint = endpoint.transpose()?;
+        if endpoint.is_some() || self.sts_endpoint.is_some() {
+            endpoint::only(self.fips.unwrap_or_default(), self.dual_stack.unwrap_or_default())?;
+        }
         let sts_endpoint = self.sts_endpoint.take();
         let sts_endpoint = sts_endpoint.map(|url| endpoint::url(&url, self.allow_insecure, "sts_endpoint"));
         let region = OnceLock::new();
@@ -129,6 +133,8 @@ impl Options {
         let source = Source {
             transport,
             clock: self.clock.clone(),
+            service,
+            endpoint: endpoint.clone(),
             region,
             profile: self.profile.take().filter(|profile| !profile.is_empty()),
             fixed: self.credentials.take(),
@@ -137,6 +143,7 @@ impl Options {
             fips: self.fips,
             dual_stack: self.dual_stack,
             application: application.transpose()?,
+            allow_insecure: self.allow_insecure,
         };
         let caller = Caller {
             session: Some(Session::new(source, self.limits, rng)),
@@ -206,6 +213,7 @@ impl Options {
             arn: arn.clone(),
             external_id: self.external_id.clone(),
             session_name,
+            seconds: None,
         }))
     }
 
@@ -317,7 +325,8 @@ macro_rules! shared_options {
             }
 
             /// Where the service is (`endpoint=`), such as the URL of a VPC endpoint. By default as `AWS_ENDPOINT_URL` and its
-            /// like or the profile say, and otherwise AWS's own in the region.
+            /// like or the profile say, and otherwise AWS's own in the region. Not together with [`fips`](Self::fips) or
+            /// [`dual_stack`](Self::dual_stack): give the endpoint that does both.
             pub fn endpoint(mut self, url: impl Into<String>) -> Self {
                 self.options.endpoint = Some(url.into());
                 self
@@ -355,7 +364,8 @@ macro_rules! shared_options {
                 self
             }
 
-            /// The profile of `~/.aws/config` and `~/.aws/credentials` (`profile=`). By default as `AWS_PROFILE` says.
+            /// The profile of `~/.aws/config` and `~/.aws/credentials` (`profile=`). Its keys stand before those of the
+            /// environment. By default as `AWS_PROFILE` says, whose keys do not.
             pub fn profile(mut self, profile: impl Into<String>) -> Self {
                 self.options.profile = Some(profile.into());
                 self

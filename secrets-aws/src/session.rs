@@ -16,7 +16,6 @@ use tokio::task::AbortHandle;
 use crate::backoff::Backoff;
 use crate::error;
 use crate::life::Login;
-use crate::quiet::quietly;
 use crate::source::{Limits, Source};
 use crate::within::within;
 
@@ -193,18 +192,26 @@ impl Shared {
         let began = self.now();
         let limit = self.limits.login;
         // What the SDK makes of it is large.
-        let obtained = quietly(Box::pin(self.source.obtain()));
+        let obtained = Box::pin(self.source.obtain());
         let obtained = within(&*self.source.clock, limit, obtained).await;
         let obtained =
             obtained.unwrap_or_else(|| Err(error::timeout("the source of AWS credentials", Some(limit))));
         let mut state = self.state();
         let now = self.now();
         let jitter = state.rng.f64();
+        let obtained = obtained.and_then(|(config, credentials)| {
+            let wall = self.source.clock.wall();
+            let new = Login::new(config, credentials, state.generation + 1, now, wall, jitter);
+            // Asking again at once, for as long as somebody reads, is what these must not lead to.
+            if new.usable(now) {
+                Ok(new)
+            } else {
+                Err(error::dead())
+            }
+        });
         match obtained {
-            Ok((config, credentials)) => {
+            Ok(new) => {
                 state.generation += 1;
-                let wall = self.source.clock.wall();
-                let new = Login::new(config, credentials, state.generation, now, wall, jitter);
                 let same = state.login.as_ref().is_some_and(|old| !old.outlived_by(&new));
                 state.login = Some(Arc::new(if same { new.look_again(now) } else { new }));
                 state.failure = None;

@@ -1,53 +1,55 @@
-//! Where credentials come from: the chain of the SDK, one profile, a role, or the user.
+//! Everything that a login needs to know, and what it brings.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use aws_config::identity::IdentityCache;
-use aws_config::imds::client::error::ImdsError;
-use aws_config::retry::RetryConfig;
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
-use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_sdk_sts::config::IdentityCache;
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::TimeSource;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
+use aws_types::region::Region;
 use aws_types::sdk_ua_metadata::FrameworkMetadata;
-use secrets_core::{Cause, Clock, Error, ErrorKind, Result};
+use secrets_core::{Clock, Result};
 
+use crate::endpoint;
 use crate::error;
+use crate::login::{self, Way};
+use crate::settings::{Service, Settings};
 use crate::transport::Transport;
 
-/// Everything that a login needs to know.
+/// Where credentials come from: the user, or what the environment, the profile and the machine say.
 pub(crate) struct Source {
     pub(crate) transport: Transport,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) service: Service,
+    pub(crate) endpoint: Option<String>,
     pub(crate) region: OnceLock<Region>,
     pub(crate) profile: Option<String>,
-    /// Given by the user; otherwise the chain.
+    /// Given by the user.
     pub(crate) fixed: Option<Credentials>,
     pub(crate) role: Option<Role>,
     pub(crate) sts_endpoint: Option<String>,
     pub(crate) fips: Option<bool>,
     pub(crate) dual_stack: Option<bool>,
     pub(crate) application: Option<AppName>,
+    pub(crate) allow_insecure: bool,
 }
 
-/// A role to assume with the credentials found.
+/// A role to assume.
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
     pub(crate) arn: String,
     pub(crate) external_id: Option<String>,
     pub(crate) session_name: String,
+    /// How long its sessions live; an hour unless said.
+    pub(crate) seconds: Option<i32>,
 }
 
 impl Source {
@@ -63,84 +65,98 @@ impl Source {
     /// `InvalidConfig` when there is no region, or the configuration of AWS cannot be used; otherwise the kind of what
     /// failed, and `Unauthenticated` when nothing gives credentials.
     pub(crate) async fn obtain(&self) -> Result<(SdkConfig, Credentials)> {
-        let config = self.load().await?;
-        let provider = config
-            .credentials_provider()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "the SDK was configured without credentials"))?;
-        let Some(role) = &self.role else {
-            let credentials = provider.provide_credentials().await;
-            return Ok((config, credentials.map_err(|error| refused(&error, None))?));
+        let settings = Settings::load(self.profile.as_deref())?;
+        let config = self.config(&settings).await?;
+        let endpoint = match &self.endpoint {
+            Some(url) => Some(url.clone()),
+            None => settings.endpoint(self.service, self.allow_insecure)?,
         };
-        let assumed = self.assume(role, &config, provider).await?;
-        Ok((config, assumed))
+        let service = at(&config, endpoint)?;
+        let found = match &self.fixed {
+            Some(fixed) if self.role.is_none() => return Ok((service, fixed.clone())),
+            Some(fixed) => fixed.clone(),
+            None => {
+                let sts = at(&config, settings.endpoint(Service::Sts, self.allow_insecure)?)?;
+                let way = Way {
+                    transport: &self.transport,
+                    clock: &*self.clock,
+                    settings: &settings,
+                    sts: &sts,
+                };
+                login::credentials(way, self.profile.is_some()).await?
+            }
+        };
+        let Some(role) = &self.role else {
+            return Ok((service, found));
+        };
+        let endpoint = match &self.sts_endpoint {
+            Some(url) => Some(url.clone()),
+            None => settings.endpoint(Service::Sts, self.allow_insecure)?,
+        };
+        let assumed = login::assume(&at(&config, endpoint)?, found, role).await?;
+        Ok((service, assumed))
     }
 
-    async fn load(&self) -> Result<SdkConfig> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+    /// How every service is reached, endpoints excepted.
+    async fn config(&self, settings: &Settings) -> Result<SdkConfig> {
+        let fips = match self.fips {
+            Some(fips) => fips,
+            None => settings.flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?,
+        };
+        let dual_stack = match self.dual_stack {
+            Some(dual_stack) => dual_stack,
+            None => settings.flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?,
+        };
+        let application = self.application.clone();
+        let mut builder = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(self.transport.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
-            .time_source(Wall(self.clock.clone()));
+            .sleep_impl(TokioSleep::new())
+            .time_source(Wall(self.clock.clone()))
+            .region(self.region(settings).await?)
+            .use_fips(fips)
+            .use_dual_stack(dual_stack);
+        builder.set_app_name(application.or_else(|| settings.application()));
         if let Ok(metadata) = FrameworkMetadata::new("secrets-aws", Some(env!("CARGO_PKG_VERSION"))) {
-            loader = loader.framework_metadata(metadata);
+            builder = builder.framework_metadata(metadata);
         }
-        if let Some(application) = &self.application {
-            loader = loader.app_name(application.clone());
-        }
-        if let Some(region) = self.region.get() {
-            loader = loader.region(region.clone());
-        }
-        if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(fips) = self.fips {
-            loader = loader.use_fips(fips);
-        }
-        if let Some(dual_stack) = self.dual_stack {
-            loader = loader.use_dual_stack(dual_stack);
-        }
-        if let Some(credentials) = &self.fixed {
-            loader = loader.credentials_provider(credentials.clone());
-        }
-        let config = loader.load().await;
-        match config.region() {
-            Some(region) => {
-                crate::endpoint::region(region.as_ref())?;
-                // Found once, by the environment, the profile or the machine's metadata, it stays.
-                let _ = self.region.set(region.clone());
-                Ok(config)
-            }
-            None => Err(error::config(
-                "no region is known: give it to the builder (or the URI), set AWS_REGION, or `region` in the profile",
-            )),
-        }
+        Ok(builder.build())
     }
 
-    async fn assume(
-        &self,
-        role: &Role,
-        config: &SdkConfig,
-        base: SharedCredentialsProvider,
-    ) -> Result<Credentials> {
-        let mut builder = config.to_builder();
-        if let Some(endpoint) = &self.sts_endpoint {
-            builder.set_endpoint_url(Some(endpoint.clone()));
+    async fn region(&self, settings: &Settings) -> Result<Region> {
+        if let Some(region) = self.region.get() {
+            return Ok(region.clone());
         }
-        let mut provider = AssumeRoleProvider::builder(&role.arn)
-            .configure(&builder.build())
-            .session_name(&role.session_name);
-        if let Some(id) = &role.external_id {
-            provider = provider.external_id(id);
-        }
-        // Found first, so that what is wrong with them is not told as what is wrong with the role.
-        let found = base.provide_credentials().await;
-        let found = found.map_err(|error| refused(&error, None))?;
-        let provider = provider.build_from_provider(found).await;
-        let assumed = provider.provide_credentials().await;
-        assumed.map_err(|error| refused(&error, Some(&role.arn)))
+        let found = match settings.region() {
+            Some(region) => Some(region),
+            None => login::region(&self.transport, &*self.clock, settings).await?,
+        };
+        let found = found.ok_or_else(|| {
+            error::config(
+                "no region is known: give it to the builder (or the URI), set AWS_REGION, or `region` in the profile",
+            )
+        })?;
+        endpoint::region(&found)?;
+        // Found once, by the environment, the profile or the machine's metadata, it stays.
+        Ok(self.region.get_or_init(|| Region::new(found)).clone())
     }
+}
+
+/// The same configuration for a service at this endpoint, or where AWS has it.
+fn at(config: &SdkConfig, endpoint: Option<String>) -> Result<SdkConfig> {
+    if endpoint.is_some() {
+        endpoint::only(
+            config.use_fips().unwrap_or_default(),
+            config.use_dual_stack().unwrap_or_default(),
+        )?;
+    }
+    let mut builder = config.to_builder();
+    builder.set_endpoint_url(endpoint);
+    Ok(builder.build())
 }
 
 impl fmt::Debug for Source {
@@ -162,70 +178,6 @@ impl TimeSource for Wall {
     fn now(&self) -> SystemTime {
         self.0.wall()
     }
-}
-
-/// What a failed login means. Texts of the SDK may quote answers with credentials in them, and go no further.
-fn refused(failure: &CredentialsError, role: Option<&str>) -> Error {
-    let mut source = failure.source();
-    while let Some(cause) = source {
-        if let Some(known) = known(cause, role) {
-            return known;
-        }
-        source = cause.source();
-    }
-    match failure {
-        CredentialsError::CredentialsNotLoaded(_) => Error::new(
-            ErrorKind::Unauthenticated,
-            "nothing gives AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or give the \
-             task, pod or instance a role",
-        ),
-        CredentialsError::ProviderTimedOut(_) => error::timeout("the source of AWS credentials", None),
-        CredentialsError::InvalidConfiguration(_) => error::config(
-            "the configuration of AWS credentials cannot be used: check the profile, and the variables of the web identity \
-             or container",
-        ),
-        _ => Error::new(
-            ErrorKind::Unavailable,
-            "a source of AWS credentials answered with something that is no credential; check what the profile, web \
-             identity, container or instance metadata gives",
-        ),
-    }
-}
-
-/// The one cause in a chain that says what happened.
-fn known(cause: &(dyn std::error::Error + 'static), role: Option<&str>) -> Option<Error> {
-    if let Some(error) = cause.downcast_ref::<Error>() {
-        return Some(error.clone());
-    }
-    if let Some(sts) = cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
-        return Some(error::login(sts, role));
-    }
-    if let Some(sts) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
-        return Some(error::login(sts, role));
-    }
-    if let Some(wire) = cause.downcast_ref::<ConnectorError>() {
-        return Some(error::transport(wire));
-    }
-    if let Some(ImdsError::ErrorResponse(answer)) = cause.downcast_ref::<ImdsError>() {
-        let status = answer.response().status().as_u16();
-        let (kind, message) = match status {
-            500.. => (
-                ErrorKind::Unavailable,
-                "the instance metadata service fails; it may answer soon",
-            ),
-            _ => (
-                ErrorKind::Unauthenticated,
-                "the instance metadata service gives no credentials; does the instance have a role?",
-            ),
-        };
-        return Some(Error::new(kind, message).with_cause(Cause::new().with_status(status)));
-    }
-    if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-        let message = "a file of AWS credentials cannot be read; check AWS_WEB_IDENTITY_TOKEN_FILE, \
-                       AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE and the profile files";
-        return Some(Error::new(ErrorKind::Unauthenticated, message).with_cause(Cause::from(io)));
-    }
-    None
 }
 
 /// How long the whole of a login may take, and where to look for the time.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -15,14 +16,18 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http::Uri;
-use http_body::{Body, Frame};
-use secrets_core::{Error, ErrorKind};
+use http_body::{Body, Frame, SizeHint};
+use secrets_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
 use crate::endpoint;
+use crate::error::{self, config};
+use crate::tame::tame;
 
 /// The most that a source of credentials may answer.
 const MAX_CREDENTIALS: usize = 256 * 1024;
@@ -68,8 +73,46 @@ impl Transport {
         }))
     }
 
+    /// Asks `who` gives out credentials.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for an address or a header that cannot be used; otherwise the kind of what failed on the way.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        who: &'static str,
+    ) -> Result<Answer> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        let addressed = request.set_method(method).is_ok() && request.set_uri(url).is_ok();
+        let said = headers.iter().all(|(name, value)| {
+            let value = (*value).to_owned();
+            request.headers_mut().try_insert(*name, value).is_ok()
+        });
+        if !addressed || !said {
+            return Err(config(format!(
+                "{who} has an address or a token that http cannot carry"
+            )));
+        }
+        let answer = async {
+            let mut answer = self
+                .way(request.uri())?
+                .call(request)
+                .await
+                .map_err(|wire| reach(&wire, who))?;
+            let body = gather(&mut answer, MAX_CREDENTIALS)
+                .await
+                .map_err(|wire| reach(&wire, who))?;
+            let status = answer.status().as_u16();
+            Ok(Answer { status, body })
+        };
+        answer.await
+    }
+
     /// Which way a request goes.
-    fn way(&self, uri: &str) -> Result<&Connector, Error> {
+    fn way(&self, uri: &str) -> Result<&Connector> {
         let uri = uri
             .parse::<Uri>()
             .map_err(|_| Error::new(ErrorKind::InvalidConfig, "the address of an endpoint is no URL"))?;
@@ -107,8 +150,20 @@ impl HttpConnector for Transport {
             }
         };
         let limit = self.limit(&request);
+        let asked = request
+            .headers()
+            .get("x-amz-target")
+            .map(|target| operation(target).to_owned());
         let answer = way.call(request);
-        HttpConnectorFuture::new(async move { whole(answer.await?, limit).await })
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            let body = gather(&mut answer, limit).await?;
+            strip(&mut answer);
+            let code = answer.headers().get("x-amzn-errortype");
+            let body = tame(asked.as_deref(), answer.status().is_success(), code, body);
+            *answer.body_mut() = SdkBody::from_body_1_x(Whole::new(Bytes::from_owner(body)));
+            Ok(answer)
+        })
     }
 }
 
@@ -123,8 +178,56 @@ fn operation(target: &str) -> &str {
     target.rsplit_once('.').map_or(target, |(_, operation)| operation)
 }
 
-/// The same answer with its body read to the end, into one buffer that is wiped.
-async fn whole(mut response: HttpResponse, limit: usize) -> Result<HttpResponse, ConnectorError> {
+/// Leaves the headers that are read here, and of those only what they are meant to say: the SDK traces all that there are.
+fn strip(answer: &mut HttpResponse) {
+    let headers = answer.headers_mut();
+    let kept = |name: &str, value: &str| match name {
+        "date" => DateTime::from_str(value, Format::HttpDate).is_ok(),
+        "retry-after" => error::retry_after(value, SystemTime::UNIX_EPOCH).is_some(),
+        "x-amzn-errortype" => value.split([':', '#']).any(error::is_code),
+        "x-amzn-requestid" => {
+            value.len() <= 64
+                && value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }
+        _ => false,
+    };
+    let others = headers.iter().filter(|(name, value)| !kept(name, value));
+    let others: Vec<String> = others.map(|(name, _)| name.to_owned()).collect();
+    for name in others {
+        headers.remove(name);
+    }
+}
+
+/// What a source of credentials answers.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// The failure of the way to `who`.
+fn reach(wire: &ConnectorError, who: &str) -> Error {
+    let failed = error::transport(wire);
+    if failed.cause().is_none() {
+        // What this crate says itself.
+        return failed;
+    }
+    let error = Error::new(
+        failed.kind(),
+        format!("{who} cannot be reached: {}", failed.message()),
+    );
+    match failed.cause() {
+        Some(cause) => error.with_cause(cause.clone()),
+        None => error,
+    }
+}
+
+/// The body of an answer, in one buffer that is wiped.
+async fn gather(
+    response: &mut HttpResponse,
+    limit: usize,
+) -> std::result::Result<Zeroizing<Vec<u8>>, ConnectorError> {
     let too_large = || {
         let message = format!("the answer is larger than the {limit} bytes allowed");
         ConnectorError::other(Error::new(ErrorKind::InvalidData, message).into(), None)
@@ -152,12 +255,17 @@ async fn whole(mut response: HttpResponse, limit: usize) -> Result<HttpResponse,
         }
         whole.extend_from_slice(&data);
     }
-    *response.body_mut() = SdkBody::from_body_1_x(Whole(Some(Bytes::from_owner(whole))));
-    Ok(response)
+    Ok(whole)
 }
 
 /// A body in one piece that does not say so: the SDK traces the bytes of those it knows to be whole.
 struct Whole(Option<Bytes>);
+
+impl Whole {
+    fn new(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
 
 impl Body for Whole {
     type Data = Bytes;
@@ -168,6 +276,10 @@ impl Body for Whole {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 
@@ -202,6 +314,33 @@ mod tests {
                 .way("https://secretsmanager.eu-central-1.amazonaws.com/")
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn s7_of_the_headers_of_an_answer_only_those_that_are_read_are_left() {
+        let mut answer = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
+        for (name, value) in [
+            ("content-length", "7"),
+            ("content-type", "hunter2"),
+            ("date", "Sun, 06 Nov 1994 08:49:47 GMT"),
+            ("location", "https://hunter2"),
+            ("retry-after", "7"),
+            (
+                "x-amzn-errortype",
+                "ThrottlingException:http://internal.amazon.com/",
+            ),
+            ("x-amzn-requestid", "01234567-89ab-cdef-0123-456789abcdef"),
+        ] {
+            answer.headers_mut().insert(name, value);
+        }
+        strip(&mut answer);
+        let names: Vec<_> = answer.headers().iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        for name in ["date", "retry-after", "x-amzn-errortype"] {
+            answer.headers_mut().insert(name, "hunter2 hunter2");
+        }
+        strip(&mut answer);
+        assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
     }
 
     #[test]

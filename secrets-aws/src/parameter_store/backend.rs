@@ -73,13 +73,7 @@ impl ParameterStoreBackend {
                 .expect("a backend without logins was given its client");
             return (client.clone(), call);
         };
-        let client = self.client.get_or_init(|| {
-            let mut config = config::Builder::from(&login.config);
-            if let Some(endpoint) = &self.endpoint {
-                config.set_endpoint_url(Some(endpoint.clone()));
-            }
-            Client::from_conf(config.build())
-        });
+        let client = self.client.get_or_init(|| Client::new(&login.config));
         (
             client.clone(),
             call.credentials_provider(login.credentials.clone()),

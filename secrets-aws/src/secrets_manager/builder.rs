@@ -8,6 +8,7 @@ use crate::name::SECRETS;
 use crate::options::{Options, shared_options};
 use crate::refusal::Refusal;
 use crate::secrets_manager::backend::{NAME, SecretsManagerBackend};
+use crate::settings::Service;
 
 /// Options of a [`SecretsManagerBackend`]. What is not said here is found as AWS's own tools find it.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -50,7 +51,7 @@ impl SecretsManagerBuilder {
         );
         let (caller, endpoint, client) = match client {
             None => {
-                let (caller, endpoint) = options.connect()?;
+                let (caller, endpoint) = options.connect(Service::SecretsManager)?;
                 (caller, endpoint, OnceLock::new())
             }
             Some(client) => (options.adopt()?, None, OnceLock::from(client)),

@@ -41,7 +41,7 @@ impl Server {
         (self == Self::MotoTls).then(|| std::fs::read(variable("SECRETS_TEST_CA_FILE")).unwrap())
     }
 
-    fn config(self) -> aws_config::SdkConfig {
+    fn config(self) -> aws_types::SdkConfig {
         let trust = self.ca().map_or_else(TrustStore::empty, |pem| {
             TrustStore::empty().with_pem_certificate(pem)
         });
@@ -50,7 +50,7 @@ impl Server {
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(tls)
             .build_https();
-        aws_config::SdkConfig::builder()
+        aws_types::SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .credentials_provider(aws_sdk_secretsmanager::config::SharedCredentialsProvider::new(
                 Credentials::new("test", "test", None, None, "test"),
@@ -168,7 +168,7 @@ impl Harness for Live {
     }
 }
 
-async fn put_parameter(config: &aws_config::SdkConfig, name: &SecretName, value: &[u8]) -> Outcome<String> {
+async fn put_parameter(config: &aws_types::SdkConfig, name: &SecretName, value: &[u8]) -> Outcome<String> {
     let client = aws_sdk_ssm::Client::new(config);
     let request = client
         .put_parameter()

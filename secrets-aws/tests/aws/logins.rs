@@ -234,6 +234,33 @@ fn an_instance_gives_a_session_and_a_region() {
 }
 
 #[test]
+fn the_metadata_service_of_another_cloud_is_none() {
+    let aws = fake();
+    let within = alone("logins::the_metadata_service_of_another_cloud_is_none", || {
+        aws.fail(Failure::new("imds.token", 405));
+        vec![
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", aws.plain_url()),
+            ("AWS_EC2_METADATA_DISABLED", "false".into()),
+        ]
+    });
+    if within {
+        let builder = secrets_aws::SecretsManagerBackend::builder;
+        for (backend, kind, says) in [
+            (builder(), ErrorKind::InvalidConfig, "AWS_REGION"),
+            (
+                builder().region("eu-central-1"),
+                ErrorKind::Unauthenticated,
+                "AWS_ACCESS_KEY_ID",
+            ),
+        ] {
+            let error = block_on(read(&backend.build().unwrap(), "a")).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
+}
+
+#[test]
 fn without_credentials_or_region_it_says_what_to_set() {
     if alone(
         "logins::without_credentials_or_region_it_says_what_to_set",
@@ -338,6 +365,155 @@ fn s1_an_answer_of_sts_that_cannot_be_read_is_not_traced() {
         for record in &seen {
             assert_eq!(echo.find_in(record), None, "{record}");
         }
+    }
+}
+
+#[test]
+fn profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do() {
+    let folder = std::env::temp_dir().join(format!("secrets-aws-sso-{}", std::process::id()));
+    let within = alone(
+        "logins::profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do",
+        || {
+            std::fs::create_dir_all(&folder).unwrap();
+            let (config, trace) = (folder.join("config"), folder.join("ran"));
+            let text = format!(
+                "[profile sso]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_start_url = \
+                 https://x\n[profile program]\ncredential_process = touch {trace}\n[profile console]\nlogin_session = x\n\
+                 [profile over]\nrole_arn = {ROLE}\nsource_profile = sso\n",
+                trace = trace.display()
+            );
+            std::fs::write(&config, text).unwrap();
+            vec![
+                ("AWS_CONFIG_FILE", config.to_str().unwrap().to_owned()),
+                ("AWS_REGION", "eu-central-1".into()),
+            ]
+        },
+    );
+    if !within {
+        assert!(!folder.join("ran").exists(), "no program is run");
+        let _ = std::fs::remove_dir_all(folder);
+        return;
+    }
+    for (profile, says) in [
+        ("sso", "browser (sso_session)"),
+        ("program", "program (credential_process)"),
+        ("console", "browser (login_session)"),
+        ("over", "browser (sso_session)"),
+        ("nobody", "no AWS profile `nobody`"),
+    ] {
+        let backend = secrets_aws::SecretsManagerBackend::builder().profile(profile);
+        let error = block_on(read(&backend.build().unwrap(), "a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_profile_that_the_builder_names_stands_before_the_environment() {
+    let aws = fake();
+    let (id, key) = aws.user("app", ALL);
+    let file = std::env::temp_dir().join(format!("secrets-aws-named-{}", std::process::id()));
+    let within = alone(
+        "logins::a_profile_that_the_builder_names_stands_before_the_environment",
+        || {
+            let text = format!("[app]\naws_access_key_id = {id}\naws_secret_access_key = {key}\n");
+            std::fs::write(&file, text).unwrap();
+            let mut variables = to(&aws);
+            variables.extend([
+                ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap().to_owned()),
+                ("AWS_ACCESS_KEY_ID", "AKIDOTHER".into()),
+                ("AWS_SECRET_ACCESS_KEY", "other".into()),
+            ]);
+            variables
+        },
+    );
+    if !within {
+        let _ = std::fs::remove_file(file);
+        assert_eq!(aws.calls()[0].access_key_id.as_deref(), Some(&*id));
+        return;
+    }
+    let backend = secrets_aws::SecretsManagerBackend::builder().profile("app");
+    assert_eq!(block_on(kind(&backend.build().unwrap(), "a")), Ok(()));
+}
+
+/// An instance whose credentials end at this time, as JSON says it.
+fn ends_at(end: &str) -> Vec<(&'static str, String)> {
+    let aws = fake();
+    aws.set_instance_role(ROLE);
+    let body = format!(r#"{{"AccessKeyId":"AKID","SecretAccessKey":"CANARY","Expiration":"{end}"}}"#);
+    aws.fail(Failure::new("imds.credentials", 200).body(body.clone()));
+    aws.fail(Failure::new("container.", 200).body(body));
+    let url = aws.plain_url();
+    // It lives as long as the process, which is that of one test.
+    std::mem::forget(aws);
+    vec![
+        ("AWS_REGION", "eu-central-1".into()),
+        ("AWS_ENDPOINT_URL", url.clone()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ]
+}
+
+#[test]
+fn a2_credentials_that_have_ended_already_are_not_asked_for_again_and_again() {
+    let within = alone(
+        "logins::a2_credentials_that_have_ended_already_are_not_asked_for_again_and_again",
+        || {
+            let mut variables = ends_at("2001-01-01T00:00:00Z");
+            let url = variables[1].1.clone();
+            variables.push((
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("{url}/v1/credentials"),
+            ));
+            variables
+        },
+    );
+    if within {
+        let backend = secrets_aws::SecretsManagerBackend::builder().build().unwrap();
+        let error = block_on(read(&backend, "a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert!(error.message().contains("ended already"), "{error}");
+    }
+}
+
+#[test]
+fn credentials_of_an_instance_are_used_a_little_longer_when_it_has_no_newer_ones() {
+    let within = alone(
+        "logins::credentials_of_an_instance_are_used_a_little_longer_when_it_has_no_newer_ones",
+        || ends_at("2001-01-01T00:00:00Z"),
+    );
+    if within {
+        let backend = secrets_aws::SecretsManagerBackend::builder().build().unwrap();
+        let error = block_on(read(&backend, "a")).unwrap_err();
+        assert_eq!(
+            (
+                error.kind(),
+                error
+                    .cause()
+                    .and_then(|cause| cause.code().map(ToOwned::to_owned))
+            ),
+            (
+                ErrorKind::Unauthenticated,
+                Some("UnrecognizedClientException".to_owned())
+            ),
+            "AWS was shown them: {error}"
+        );
+    }
+}
+
+#[test]
+fn half_a_key_in_the_environment_is_said() {
+    let within = alone("logins::half_a_key_in_the_environment_is_said", || {
+        vec![
+            ("AWS_REGION", "eu-central-1".into()),
+            ("AWS_SECRET_ACCESS_KEY", "CANARY".into()),
+        ]
+    });
+    if within {
+        let backend = secrets_aws::SecretsManagerBackend::builder().build().unwrap();
+        let error = block_on(read(&backend, "a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(error.message().contains("AWS_ACCESS_KEY_ID"), "{error}");
     }
 }
 

@@ -3,9 +3,12 @@
 
 mod batches;
 mod conformance;
+mod endpoints;
 mod errors;
 mod live;
+mod logged;
 mod logins;
+mod secrecy;
 mod support;
 mod transport;
 mod values;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use secrets_aws::{SecretsManagerBackend, SecretsManagerBuilder};
-use secrets_core::{ErrorKind, SecretBackend};
+use secrets_core::{ErrorKind, Result, SecretBackend};
+use secrets_testkit::Canary;
 use secrets_testkit::fakes::aws::{Failure, FakeAws};
-use secrets_testkit::wire::{Body, HttpServer, Issued, Response, TestCa, WireFault};
+use secrets_testkit::wire::{Endpoint, HttpServer, Response, TestCa, TlsMatrix, WireFault, behind_a_proxy};
 
 use crate::support::{ALL, SECOND, Scene, alone, block_on, kind, read};
 
@@ -65,39 +66,49 @@ async fn e7_every_way_in_which_the_wire_breaks_has_its_kind() {
     );
 }
 
-#[tokio::test]
-async fn s3_certificates_that_do_not_fit_are_refused() {
-    let ca = TestCa::new();
-    let serve = |issued: Issued| {
-        HttpServer::builder()
-            .tls(issued.server_config())
-            .start(|_| async { Response::new(Body::empty()) })
-            .unwrap()
-    };
-    for (what, server) in [
-        (
-            "an unknown authority's",
-            serve(TestCa::new().issue(["localhost"])),
-        ),
-        ("an expired one", serve(ca.issue_expired(["localhost"]))),
-        (
-            "one that is not valid yet",
-            serve(ca.issue_not_yet_valid(["localhost"])),
-        ),
-        (
-            "one for another name",
-            serve(ca.issue(["secretsmanager.example.com"])),
-        ),
-    ] {
-        let backend = client(server.url_for("localhost"), ca.pem()).build().unwrap();
-        let error = read(&backend, "a").await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.cause().unwrap().code()),
-            (ErrorKind::Unavailable, Some("tls")),
-            "{what}: {error}"
-        );
-        assert_eq!(server.request_count(), 0, "{what}: nothing was sent");
+/// Reads through a backend of either service, with a key that no way that is wrong may be shown.
+async fn through(endpoint: Endpoint, key: String, parameters: bool) -> Result<()> {
+    if !parameters {
+        let builder = client(endpoint.url, &endpoint.ca_pem).credentials("AKIDFAKE", key, None);
+        return read(&builder.build()?, "a").await.map(drop);
     }
+    let builder = secrets_aws::ParameterStoreBackend::builder()
+        .region("eu-central-1")
+        .endpoint(endpoint.url)
+        .ca_pem(endpoint.ca_pem)
+        .credentials("AKIDFAKE", key, None);
+    read(&builder.build()?, "a").await.map(drop)
+}
+
+#[tokio::test]
+async fn s3_s4_no_way_that_is_wrong_is_taken() {
+    for parameters in [false, true] {
+        let key = Canary::random();
+        TlsMatrix::new("localhost")
+            .check(&key, |endpoint| {
+                through(endpoint, key.expose().to_owned(), parameters)
+            })
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn s3_s4_no_way_to_sts_that_is_wrong_is_taken() {
+    let key = Canary::random();
+    let assume = |endpoint: Endpoint| {
+        let builder = client(endpoint.url.clone(), &endpoint.ca_pem)
+            .credentials("AKIDFAKE", key.expose(), None)
+            .role("arn:aws:iam::123456789012:role/app")
+            .sts_endpoint(endpoint.url);
+        async move { read(&builder.build()?, "a").await.map(drop) }
+    };
+    TlsMatrix::new("localhost").check(&key, assume).await.unwrap();
+}
+
+#[tokio::test]
+async fn s3_only_the_authorities_given_are_trusted_and_tls_12_is_spoken() {
+    let ca = TestCa::new();
     // A private authority is no authority of the platform.
     let scene = Scene::new();
     let backend = SecretsManagerBackend::builder()
@@ -136,40 +147,16 @@ async fn s4_redirects_are_not_followed() {
 }
 
 #[test]
-fn s5_loopback_never_goes_through_a_proxy_and_everything_else_may() {
-    // What the proxy saw is counted by the parent; the child only knows what became of its calls.
-    let proxy = HttpServer::start(|_| async { Response::new(Body::empty()) }).unwrap();
-    let within = alone(
-        "transport::s5_loopback_never_goes_through_a_proxy_and_everything_else_may",
-        || {
-            [
-                "HTTP_PROXY",
-                "HTTPS_PROXY",
-                "ALL_PROXY",
-                "http_proxy",
-                "https_proxy",
-                "all_proxy",
-            ]
-            .map(|name| (name, proxy.url()))
-            .to_vec()
-        },
-    );
-    if !within {
-        assert_eq!(
-            proxy.connection_count(),
-            1,
-            "only the call that leaves this machine"
-        );
-        return;
-    }
-    block_on(async {
+fn s5_loopback_never_goes_through_a_proxy() {
+    behind_a_proxy("transport::s5_loopback_never_goes_through_a_proxy", || {
         let scene = Scene::new();
-        assert_eq!(kind(&scene.secrets().build().unwrap(), "a").await, Ok(()));
-        let outward = client("https://secretsmanager.invalid".into(), scene.aws.ca_pem())
-            .build()
-            .unwrap();
-        let outcome = kind(&outward, "a").await;
-        assert!(outcome.is_err(), "{outcome:?}");
+        let role = scene.aws.role("app", ALL);
+        let assumed = scene.secrets().role(role).sts_endpoint(scene.aws.url());
+        block_on(async {
+            assert_eq!(kind(&scene.secrets().build().unwrap(), "a").await, Ok(()));
+            assert_eq!(kind(&scene.parameters().build().unwrap(), "a").await, Ok(()));
+            assert_eq!(kind(&assumed.build().unwrap(), "a").await, Ok(()));
+        });
     });
 }
 
@@ -296,9 +283,9 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_asked() {
 #[tokio::test]
 async fn a_client_of_the_users_is_used_as_it_is() {
     let scene = Scene::new();
-    let config = aws_config::SdkConfig::builder()
-        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
-        .region(aws_config::Region::new("eu-central-1"))
+    let config = aws_types::SdkConfig::builder()
+        .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::v2026_01_12())
+        .region(aws_types::region::Region::new("eu-central-1"))
         .endpoint_url(scene.aws.plain_url())
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
             aws_credential_types::Credentials::new(&scene.key.0, &scene.key.1, None, None, "test"),
