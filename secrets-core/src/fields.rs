@@ -325,15 +325,15 @@ mod json {
     /// JSON is UTF-8, all of it: the parser looks at the strings it hands out only, not at those it passes over.
     fn text(document: &[u8]) -> Result<&str, Fault> {
         std::str::from_utf8(document).map_err(|error| {
-            let before = &document[..error.valid_up_to()];
-            let line_start = before
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1);
-            Fault::Malformed {
-                line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-                column: 1 + before.len() - line_start,
+            let (mut line, mut column) = (1, 1);
+            for byte in &document[..error.valid_up_to()] {
+                if *byte == b'\n' {
+                    (line, column) = (line + 1, 1);
+                } else {
+                    column += 1;
+                }
             }
+            Fault::Malformed { line, column }
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::panic;
 use std::path::Path;
 use std::sync::Once;
@@ -174,11 +174,16 @@ pub fn dictionary(target: &str) -> String {
         .chain(PIECES.iter().copied())
         .chain([CANARY.as_bytes()])
         .collect();
-    let quoted = words.into_iter().map(|word| {
-        let hex: String = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-        format!("\"{hex}\"\n")
-    });
-    quoted.collect()
+    let mut dictionary = String::new();
+    for word in words {
+        dictionary.push('"');
+        for byte in word {
+            // What is written to a string is written.
+            let _ = write!(dictionary, "\\x{byte:02x}");
+        }
+        dictionary.push_str("\"\n");
+    }
+    dictionary
 }
 
 /// An input, which is shown as it would be written in a test.

@@ -14,8 +14,17 @@ mod vault;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use secrets::{Clock as _, FakeClock};
+
 /// Longer than anything takes: what waits on a clock that stands still, waits for ever.
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Two hundred years later, on the same day: neither what was obtained before counts, nor what failed then.
+fn long_after(clock: &FakeClock) {
+    let today = clock.wall();
+    clock.advance(HOUR * 24 * 365 * 200);
+    clock.set_wall(today);
+}
 
 /// Where a target listens whose vendor's SDK finds it by this variable.
 fn address(variable: &str) -> SocketAddr {

@@ -16,7 +16,7 @@ use secrets::{FakeClock, ReadRequest, SecretBackend, SecretName};
 use secrets_testkit::wire::HttpServer;
 use serde_json::Value;
 
-use super::{HOUR, address};
+use super::{HOUR, address, long_after};
 use crate::law;
 use crate::script::{Answer, Kept, Script, runtime};
 
@@ -155,7 +155,7 @@ struct Login {
     script: Script,
     clock: FakeClock,
     backend: SecretsManagerBackend,
-    _server: HttpServer,
+    server: HttpServer,
 }
 
 impl Login {
@@ -198,17 +198,16 @@ impl Login {
             backend: how(builder, &server.url()).build().expect("the options are fine"),
             script,
             clock,
-            _server: server,
+            server,
         })
     }
 
     fn answered(&self, input: &[u8]) {
         let telling = self.script.load(input);
-        // Neither what was obtained before, nor what failed then.
-        self.clock.advance(HOUR * 24 * 365);
+        long_after(&self.clock);
         let name = SecretName::new("app/a").expect("it is a name");
         let outcome = self.runtime.block_on(self.backend.get(ReadRequest::new(&name)));
-        self._server.forget_requests();
+        self.server.forget_requests();
         if !telling {
             return;
         }

@@ -6,7 +6,7 @@ use secrets::azure::{Auth, AzureBackend, AzureBuilder};
 use secrets::{FakeClock, ReadRequest, SecretBackend as _, SecretName, Version};
 use secrets_testkit::wire::{HttpServer, Request, TestCa};
 
-use super::HOUR;
+use super::{HOUR, long_after};
 use crate::law;
 use crate::script::{Answer, Kept, Script, runtime};
 
@@ -166,8 +166,7 @@ pub(crate) fn logins(input: &[u8]) {
     let name = SecretName::new("a").expect("it is a name");
     for backend in backends {
         let telling = vault.script.load(input);
-        // Neither what was obtained before, nor what failed then.
-        vault.clock.advance(HOUR * 24 * 365);
+        long_after(&vault.clock);
         let outcome = vault.runtime.block_on(backend.get(ReadRequest::new(&name)));
         vault.server.forget_requests();
         if !telling {

@@ -46,11 +46,7 @@ pub(crate) fn fields(input: &[u8]) {
                 Err(error) => {
                     law::one_of(&[ErrorKind::FieldNotFound, ErrorKind::InvalidData], &error);
                     let missing = error.kind() == ErrorKind::FieldNotFound;
-                    assert_eq!(
-                        missing && members.is_none(),
-                        false,
-                        "what is no object has no {field:?}"
-                    );
+                    assert!(!missing || members.is_some(), "what is no object lacks {field:?}");
                     let known = members.iter().flatten().any(|member| member == field);
                     assert!(!(known && missing), "{field:?} is there: {error}");
                     continue;
@@ -78,7 +74,7 @@ pub(crate) fn fields(input: &[u8]) {
                 Value::String(text) => assert_eq!(found.expose_secret(), text.as_bytes()),
                 // Numbers keep their digits, which the reference parser does not.
                 Value::Number(_) => {
-                    assert!(serde_json::from_slice::<IgnoredAny>(found.expose_secret()).is_ok())
+                    assert!(serde_json::from_slice::<IgnoredAny>(found.expose_secret()).is_ok());
                 }
                 other => assert_eq!(
                     serde_json::from_slice::<Value>(found.expose_secret())
@@ -96,7 +92,7 @@ struct Holding(Mutex<Vec<u8>>);
 
 #[async_trait::async_trait]
 impl SecretBackend for Holding {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "holding"
     }
 
@@ -162,7 +158,7 @@ pub(crate) fn typed(input: &[u8]) {
     }
     KEPT.with(|kept| {
         input.clone_into(&mut kept.holding.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let loader = ConfigSecretLoader::new(&kept.secrets, "app");
+        let app = ConfigSecretLoader::new(&kept.secrets, "app");
         let object = input.trim_ascii_start().first() == Some(&b'{');
         let check =
             |loaded: Result<(), secrets::Error>, reference: Result<(), serde_json::Error>| match loaded {
@@ -172,14 +168,14 @@ pub(crate) fn typed(input: &[u8]) {
                     assert!(!(object && reference.is_ok()), "it can be loaded: {error}");
                 }
             };
-        let loaded = kept.runtime.block_on(loader.load_as::<Database>("database"));
+        let loaded = kept.runtime.block_on(app.load_as::<Database>("database"));
         check(
             loaded.map(drop),
             serde_json::from_slice::<Database>(input).map(drop),
         );
         let loaded = kept
             .runtime
-            .block_on(loader.load_as::<BTreeMap<String, Option<i64>>>("database"));
+            .block_on(app.load_as::<BTreeMap<String, Option<i64>>>("database"));
         let reference = serde_json::from_slice::<BTreeMap<String, Option<i64>>>(input);
         check(loaded.map(drop), reference.map(drop));
     });

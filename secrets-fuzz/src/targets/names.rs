@@ -52,6 +52,10 @@ pub(crate) fn variables(input: &[u8]) {
         static RUNTIME: LazyCell<tokio::runtime::Runtime> = const { LazyCell::new(runtime) };
     }
     let text = String::from_utf8_lossy(input).replace(['\0', '='], "");
+    // A name may be printed.
+    if text.contains(CANARY) {
+        return;
+    }
     let prefixed = format!("APP_{text}");
     let backend = |prefix: &str| {
         let variables = Variables::from([(prefixed.as_str(), CANARY), ("APP_SMTP_API_KEY", CANARY)]);

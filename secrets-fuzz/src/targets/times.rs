@@ -35,7 +35,7 @@ struct Timed(Mutex<VecDeque<(char, Duration)>>, FakeClock);
 
 #[async_trait::async_trait]
 impl SecretBackend for Timed {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "timed"
     }
 

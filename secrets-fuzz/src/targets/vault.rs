@@ -7,7 +7,7 @@ use secrets::{FakeClock, ReadRequest, SecretBackend as _, SecretName};
 use secrets_testkit::wire::HttpServer;
 use serde_json::Value;
 
-use super::HOUR;
+use super::{HOUR, long_after};
 use crate::law;
 use crate::script::{Answer, Kept, Script, runtime};
 
@@ -113,8 +113,7 @@ pub(crate) fn logins(input: &[u8]) {
     let name = SecretName::new("app/secret").expect("it is a name");
     for (_, backend) in &vault.backends {
         let telling = vault.script.load(input);
-        // Neither what was obtained before, nor what failed then.
-        vault.clock.advance(HOUR * 24 * 365);
+        long_after(&vault.clock);
         let outcome = vault.runtime.block_on(backend.get(ReadRequest::new(&name)));
         vault.server.forget_requests();
         if !telling {
