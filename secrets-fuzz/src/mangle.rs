@@ -56,10 +56,6 @@ const PIECES: &[&[u8]] = &[
     b"\n\n",
     b"\n---\n",
     b"\r\n",
-    b"200\n\n",
-    b"404\n\n",
-    b"403\n\n",
-    b"429\nRetry-After: ",
     b"<",
     b">",
     b"&lt;",
@@ -78,8 +74,24 @@ const PIECES: &[&[u8]] = &[
     b"\xef\xbb\xbf",
 ];
 
+/// What an answer may begin with; anything else is the body of a success.
+const HEADS: &[&[u8]] = &[
+    b"204\n\n",
+    b"302\nLocation: /\n\n",
+    b"400\n\n",
+    b"401\n\n",
+    b"403\n\n",
+    b"404\n\n",
+    b"412\n\n",
+    b"429\nRetry-After: 7\n\n",
+    b"472\n\n",
+    b"500\n\n",
+    b"503\nRetry-After: 1e999\n\n",
+];
+
 #[derive(Clone, Debug)]
 enum Change {
+    Begin(&'static [u8]),
     Cut(Index, Index),
     Digit(Index, u8),
     Double(Index, Index),
@@ -89,11 +101,12 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        any::<(Index, Index)>().prop_map(|(from, to)| Change::Cut(from, to)),
-        (any::<Index>(), b'0'..=b'9').prop_map(|(at, digit)| Change::Digit(at, digit)),
-        any::<(Index, Index)>().prop_map(|(from, to)| Change::Double(from, to)),
-        (any::<Index>(), select(PIECES)).prop_map(|(at, piece)| Change::Put(at, piece)),
-        any::<(Index, u8)>().prop_map(|(at, byte)| Change::Set(at, byte)),
+        1 => select(HEADS).prop_map(Change::Begin),
+        3 => any::<(Index, Index)>().prop_map(|(from, to)| Change::Cut(from, to)),
+        3 => (any::<Index>(), b'0'..=b'9').prop_map(|(at, digit)| Change::Digit(at, digit)),
+        3 => any::<(Index, Index)>().prop_map(|(from, to)| Change::Double(from, to)),
+        3 => (any::<Index>(), select(PIECES)).prop_map(|(at, piece)| Change::Put(at, piece)),
+        3 => any::<(Index, u8)>().prop_map(|(at, byte)| Change::Set(at, byte)),
     ]
 }
 
@@ -106,6 +119,7 @@ impl Change {
             a.min(b)..a.max(b).min(a.min(b) + 16)
         };
         match self {
+            Self::Begin(head) => drop(bytes.splice(..0, head.iter().copied())),
             Self::Cut(from, to) => drop(bytes.drain(range(from, to, bytes))),
             Self::Digit(at, digit) => {
                 let digits: Vec<_> = (0..bytes.len())
