@@ -169,7 +169,7 @@ pub(crate) fn pick(fields: &[Field], field: &str) -> Result<Box<[u8]>, Fault> {
         .ok_or(Fault::Missing)?;
     match (rest, found.form) {
         (None, _) => Ok(found.expose_secret().into()),
-        (Some(rest), Form::Json) => pick_below(found.expose_secret(), rest),
+        (Some(rest), Form::Json) => pick_below_bytes(found.expose_secret(), rest),
         // A string has nothing below it.
         (Some(_), _) => Err(Fault::Missing),
     }
@@ -291,7 +291,7 @@ pub(crate) fn pick_json(_document: &[u8], _field: &str) -> Result<Box<[u8]>, Fau
 }
 
 #[cfg(not(feature = "serde"))]
-fn pick_below(_value: &[u8], _pointer: &str) -> Result<Box<[u8]>, Fault> {
+fn pick_below_bytes(_value: &[u8], _pointer: &str) -> Result<Box<[u8]>, Fault> {
     Err(Fault::FeatureOff)
 }
 
@@ -299,7 +299,7 @@ fn pick_below(_value: &[u8], _pointer: &str) -> Result<Box<[u8]>, Fault> {
 pub(crate) use json::{json_problem, pick_json};
 
 #[cfg(feature = "serde")]
-use json::pick_below;
+use json::pick_below_bytes;
 
 #[cfg(feature = "serde")]
 mod json {
@@ -312,6 +312,7 @@ mod json {
 
     /// A field of a JSON object: the literal top-level key first, then a pointer.
     pub(crate) fn pick_json(document: &[u8], field: &str) -> Result<Box<[u8]>, Fault> {
+        let document = text(document)?;
         match step(document, field, Top::Required)? {
             Some(found) => text_of(found),
             None => match field.strip_prefix('/') {
@@ -321,13 +322,33 @@ mod json {
         }
     }
 
+    /// The same, from a value that is yet to be read as text.
+    pub(super) fn pick_below_bytes(value: &[u8], pointer: &str) -> Result<Box<[u8]>, Fault> {
+        pick_below(text(value)?, pointer)
+    }
+
+    /// JSON is UTF-8, all of it: the parser looks at the strings it hands out only, not at those it passes over.
+    fn text(document: &[u8]) -> Result<&str, Fault> {
+        std::str::from_utf8(document).map_err(|error| {
+            let (mut line, mut column) = (1, 1);
+            for byte in &document[..error.valid_up_to()] {
+                if *byte == b'\n' {
+                    (line, column) = (line + 1, 1);
+                } else {
+                    column += 1;
+                }
+            }
+            Fault::Malformed { line, column }
+        })
+    }
+
     /// What a pointer, without its leading `/`, leads to from `value`.
-    pub(super) fn pick_below(value: &[u8], pointer: &str) -> Result<Box<[u8]>, Fault> {
+    fn pick_below(value: &str, pointer: &str) -> Result<Box<[u8]>, Fault> {
         let mut tokens = pointer.split('/').map(unescape_token);
         let first = tokens.next().unwrap_or_default();
         let mut found = step(value, &first, Top::Any)?.ok_or(Fault::Missing)?;
         for token in tokens {
-            found = step(found.get().as_bytes(), &token, Top::Any)?.ok_or(Fault::Missing)?;
+            found = step(found.get(), &token, Top::Any)?.ok_or(Fault::Missing)?;
         }
         text_of(found)
     }
@@ -402,13 +423,13 @@ mod json {
     }
 
     /// One step down: the value of a key of an object, or of an index of an array. Nothing is copied.
-    fn step<'de>(value: &'de [u8], key: &str, top: Top) -> Result<Option<&'de RawValue>, Fault> {
-        let mut json = serde_json::Deserializer::from_slice(value);
+    fn step<'de>(value: &'de str, key: &str, top: Top) -> Result<Option<&'de RawValue>, Fault> {
+        let mut json = serde_json::Deserializer::from_str(value);
         let malformed = |error: serde_json::Error| Fault::Malformed {
             line: error.line(),
             column: error.column(),
         };
-        let first = value.iter().find(|byte| !byte.is_ascii_whitespace());
+        let first = value.bytes().find(|byte| !byte.is_ascii_whitespace());
         match (first, top) {
             (Some(b'{'), _) | (Some(b'['), Top::Any) => {
                 let found = json.deserialize_any(Step(key)).map_err(malformed)?;
@@ -594,8 +615,26 @@ mod tests {
             assert_eq!(field(other, "a"), Err(ErrorKind::InvalidData), "{other:?}");
             assert_eq!(field(other, "/0"), Err(ErrorKind::InvalidData), "{other:?}");
         }
-        let error = Secret::copy_from(b"{\"a\":\"\xff\"}").field("a").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn j4_j5_what_is_not_utf8_anywhere_is_no_json_and_has_no_field() {
+        for (document, line, column) in [
+            (&b"{\"a\":\"\xff\"}"[..], 1, 7),
+            (b"{\"a\":\"hunter2\",\n \"b\":\"x\xff\"}", 2, 8),
+            (b"{\"a\":\"hunter2\",\"\xc3\":1}", 1, 17),
+            (b"{\"x\":{\"\xed\xa0\x80\":1},\n\n\"a\":\"hunter2\"}", 1, 8),
+            (b"\xff", 1, 1),
+        ] {
+            for field in ["a", "/a", "missing"] {
+                let error = Secret::copy_from(document).field(field).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData);
+                let position = format!("line {line}, column {column}");
+                assert!(error.message().contains(&position), "{error}");
+                assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+            }
+        }
     }
 
     #[cfg(feature = "serde")]

@@ -105,7 +105,7 @@ impl<'a> Frame<'a> {
         let id = std::str::from_utf8(&id).map_err(|_| malformed("the lease"))?;
         Ok(Some(LeaseAnswer {
             id: id.into(),
-            duration: Duration::from_secs(self.lease_duration.unwrap_or(0)),
+            duration: life(self.lease_duration.unwrap_or(0)),
             renewable: self.renewable.unwrap_or(false),
         }))
     }
@@ -117,6 +117,13 @@ impl<'a> Frame<'a> {
             None => Err(malformed("the answer, which has no `data`,")),
         }
     }
+}
+
+/// How long a token or a lease lives that is said to live for so many seconds. A life without a sensible end would reach
+/// beyond the last instant that a clock can tell; a hundred years come to the same.
+pub(crate) fn life(seconds: u64) -> Duration {
+    const LONGEST: u64 = 100 * 365 * 86_400;
+    Duration::from_secs(seconds.min(LONGEST))
 }
 
 /// The `lease_*` of an answer.

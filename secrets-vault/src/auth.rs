@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use secrets_core::{Error, ErrorKind, Result};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, life};
 use crate::api;
 use crate::credential::Credential;
 use crate::error::{self, Asked};
@@ -212,7 +212,7 @@ pub(crate) fn grant(asked: Asked<'_>, answer: &Answer, since: Duration) -> Resul
     Ok(Grant {
         token: secret_header(&token)?,
         since,
-        lifetime: (login.lease_duration > 0).then(|| Duration::from_secs(login.lease_duration)),
+        lifetime: (login.lease_duration > 0).then(|| life(login.lease_duration)),
         renewable,
         unverified: false,
     })

@@ -1,11 +1,10 @@
-use std::time::Duration;
-
 use async_trait::async_trait;
 use secrets_core::Result;
 use serde::Deserialize;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
 use super::{Grant, Method, Way};
+use crate::answer::life;
 use crate::credential::Credential;
 use crate::error::Asked;
 use crate::transport::secret_header;
@@ -68,7 +67,7 @@ impl Method for Token {
         Ok(Grant {
             token,
             since,
-            lifetime: (lookup.ttl > 0).then(|| Duration::from_secs(lookup.ttl)),
+            lifetime: (lookup.ttl > 0).then(|| life(lookup.ttl)),
             renewable: lookup.renewable.unwrap_or(false) && lookup.kind != Some("batch"),
             unverified: false,
         })

@@ -112,6 +112,34 @@ async fn s3_only_the_authorities_given_are_trusted_and_tls_12_is_spoken() {
 }
 
 #[tokio::test]
+async fn v8_a_life_that_no_clock_can_tell_the_end_of_is_a_long_one() {
+    let server = HttpServer::start(|request| async move {
+        let body = match request.uri().path() {
+            "/v1/auth/approle/login" => {
+                r#"{"auth":{"client_token":"t","lease_duration":18446744073709551615,"renewable":true}}"#
+            }
+            "/v1/auth/token/lookup-self" => r#"{"data":{"ttl":18446744073709551615,"renewable":true}}"#,
+            _ => {
+                r#"{"lease_id":"x/1","lease_duration":18446744073709551615,"renewable":true,"data":{"value":"x"}}"#
+            }
+        };
+        Response::new(body.into())
+    });
+    let server = server.unwrap();
+    let builder = || VaultBackend::builder(server.url()).engine(Engine::Dynamic);
+    for builder in [builder().app_role("role", "secret"), builder().token("t")] {
+        let backend = builder.build().unwrap();
+        for _ in 0..2 {
+            // A login whose task is gone would be waited for without an end.
+            let read = tokio::time::timeout(SECOND * 60, read(&backend, "creds/a"));
+            let secret = read.await.expect("it ends").unwrap();
+            assert_eq!(secret.expose_secret(), b"x");
+            assert!(secret.metadata().lease().unwrap().duration() > SECOND * 86_400 * 365);
+        }
+    }
+}
+
+#[tokio::test]
 async fn s4_redirects_are_not_followed() {
     let thief = HttpServer::start(|_| async { Response::new("{}".into()) }).unwrap();
     let scene = Scene::new();
