@@ -132,7 +132,7 @@ fn every_target_is_run() {
     let run = include_str!("bounded.rs");
     for target in TARGETS {
         assert!(
-            run.contains(&format!("\"{}\", ", target.name)),
+            run.contains(&format!("\"{}\",", target.name)),
             "{} is not",
             target.name
         );
