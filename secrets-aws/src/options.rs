@@ -18,7 +18,7 @@ use crate::endpoint;
 use crate::error::config;
 use crate::session::Session;
 use crate::settings::Service;
-use crate::source::{Limits, Role, Source};
+use crate::source::{self, Limits, Role, Source};
 use crate::transport::Transport;
 
 /// What a builder has been told.
@@ -115,6 +115,16 @@ impl Options {
                 config("the application's name has a character that AWS's user agent cannot hold: use letters, digits and -")
             })
         });
+        if self
+            .credentials
+            .as_ref()
+            .is_some_and(|given| !source::can_be_sent(given))
+        {
+            return Err(config(
+                "`credentials` has an id or a token with a blank or another character that no request can carry; a line \
+                 break at its end is left out by `trim`",
+            ));
+        }
         let role = self.role()?;
         if role.is_none() && sts_endpoint.is_some() {
             return Err(config(

@@ -16,7 +16,7 @@ use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::region::Region;
 use aws_types::sdk_ua_metadata::FrameworkMetadata;
-use secrets_core::{Clock, Result};
+use secrets_core::{Clock, Error, ErrorKind, Result};
 
 use crate::endpoint;
 use crate::error;
@@ -83,7 +83,7 @@ impl Source {
                     settings: &settings,
                     sts: &sts,
                 };
-                login::credentials(way, self.profile.is_some()).await?
+                usable(login::credentials(way, self.profile.is_some()).await?)?
             }
         };
         let Some(role) = &self.role else {
@@ -94,7 +94,7 @@ impl Source {
             None => settings.endpoint(Service::Sts, self.allow_insecure)?,
         };
         let assumed = login::assume(&at(&config, endpoint)?, found, role).await?;
-        Ok((service, assumed))
+        Ok((service, usable(assumed)?))
     }
 
     /// How every service is reached, endpoints excepted.
@@ -146,6 +146,22 @@ impl Source {
     }
 }
 
+/// Whether requests can carry these in their headers; the SDK's signer panics when one cannot.
+pub(crate) fn can_be_sent(credentials: &Credentials) -> bool {
+    let texts = [Some(credentials.access_key_id()), credentials.session_token()];
+    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    texts.into_iter().flatten().all(visible)
+}
+
+fn usable(found: Credentials) -> Result<Credentials> {
+    if can_be_sent(&found) {
+        return Ok(found);
+    }
+    let message = "the credentials found have a blank or another character in them that no request can carry; see who gives them out, \
+                   and whether something in between rewrites them";
+    Err(Error::new(ErrorKind::Unauthenticated, message))
+}
+
 /// The same configuration for a service at this endpoint, or where AWS has it.
 fn at(config: &SdkConfig, endpoint: Option<String>) -> Result<SdkConfig> {
     if endpoint.is_some() {
@@ -187,4 +203,26 @@ pub(crate) struct Limits {
     pub(crate) request: Duration,
     /// A whole login.
     pub(crate) login: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v8_only_what_a_header_can_hold_is_used() {
+        let found = |id: &str, token: Option<&str>| {
+            Credentials::new(id, "a b\n", token.map(Into::into), None, "test")
+        };
+        assert!(usable(found("AKID", Some("IQoJ+/="))).is_ok());
+        for (id, token) in [
+            ("AK\nID", None),
+            ("AKID", Some("IQoJ\r\n")),
+            ("AKID", Some("é")),
+            (" AKID", None),
+        ] {
+            let error = usable(found(id, token)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{id:?} {token:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use secrets_core::{ErrorKind, ReadRequest, SecretBackend};
 use secrets_testkit::fakes::aws::Failure;
+use secrets_testkit::wire::{HttpServer, Response, TestCa};
 
 use crate::support::{SECOND, Scene, kind, name, read};
 
@@ -186,5 +187,44 @@ async fn v8_malformed_answers_are_never_a_value() {
             }
             scene.aws.heal();
         }
+    }
+}
+
+/// The SDK's signer panics when it has to put such credentials into a header.
+#[tokio::test]
+async fn v8_credentials_that_no_request_can_carry_are_refused() {
+    let ca = TestCa::new();
+    let sts = HttpServer::builder().tls(ca.issue(["localhost"]).server_config()).start(|_| async {
+        let session = "<AccessKeyId>ASI\nX</AccessKeyId><SecretAccessKey>k</SecretAccessKey><SessionToken>t</SessionToken>\
+                       <Expiration>2049-07-15T23:28:33Z</Expiration>";
+        let answer = format!(
+            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>{session}\
+             </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        );
+        Response::new(answer.into())
+    });
+    let sts = sts.unwrap();
+    let builder = |id: &str, token: Option<&str>| {
+        secrets_aws::SecretsManagerBackend::builder()
+            .region("eu-central-1")
+            .endpoint(sts.url_for("localhost"))
+            .ca_pem(ca.pem())
+            .credentials(id, "CANARY", token.map(Into::into))
+    };
+    let assuming = builder("AKIDFAKE", None)
+        .role("arn:aws:iam::123456789012:role/app")
+        .sts_endpoint(sts.url_for("localhost"))
+        .build()
+        .unwrap();
+    let error = read(&assuming, "a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    for (id, token) in [
+        ("AKID\n", None),
+        ("AKID", Some("token\r\n")),
+        ("\u{e9}", None),
+        ("a b", None),
+    ] {
+        let error = builder(id, token).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{id:?} {token:?}");
     }
 }
