@@ -57,10 +57,14 @@
 //! Pod Identity), the instance (`IMDSv2`, and no older version). Files are read again at every login.
 //!
 //! They are asked by requests of this crate's own, over its own transport: the providers of AWS's SDK trace what they are shown
-//! and answered. A profile may have keys, a `role_arn` with a `source_profile` or a `credential_source`, or a web identity. One
-//! that signs in through a browser (`sso_session`, `login_session`), runs a program (`credential_process`) or asks for a code
-//! (`mfa_serial`) is refused at once: a server has nobody to sign in, a program can be anything, and SSO would add three SDKs for
-//! what `aws configure export-credentials --format env` does beforehand.
+//! and answered. A profile may have keys, a `role_arn` with a `source_profile` or a `credential_source`, a web identity, or a
+//! program that prints credentials (`credential_process`: IAM Roles Anywhere and the like). One that signs in through a browser
+//! (`sso_session`, `login_session`) or asks for a code (`mfa_serial`) is refused at once: a server has nobody to sign in, and SSO
+//! would add three SDKs for what `aws configure export-credentials --format env` does beforehand.
+//!
+//! The program of a `credential_process` is run at every login, with this process's environment and without a shell: spaces
+//! separate, quotes keep together, and variables, `~` and pipes mean nothing. What it prints on its standard output is read into a
+//! buffer that is wiped, up to 256 KiB; what it says on the other goes nowhere. It is killed when the login's time is over.
 //!
 //! A login is made by the first read that needs one, whatever the number of readers, in a task of its own, which takes at most
 //! ten seconds. Sessions are replaced at a jittered two thirds of their life, while readers go on with the old one; nobody
@@ -102,6 +106,8 @@
 //! | nothing gives credentials, or they have ended already | `Unauthenticated` | the message says what to set |
 //! | a container's or instance's source: 401, 403, other 4xx | `Unauthenticated` | the role of the task, pod or instance; its token |
 //! | the same: 5xx, no credentials in a 200 | `Unavailable` | |
+//! | a `credential_process` fails, or prints no credentials | `Unauthenticated` | run it by hand |
+//! | it is not there, may not be run, or prints another version than 1 | `InvalidConfig` | |
 //! | no region, plain http to elsewhere, a profile that makes no sense or is not supported | `InvalidConfig` | |
 //!
 //! One code for two things: Secrets Manager answers `AccessDeniedException` for a secret that does not exist where the policy

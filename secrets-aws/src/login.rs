@@ -5,6 +5,7 @@ mod chain;
 mod container;
 mod instance;
 mod plan;
+mod process;
 mod sts;
 
 pub(crate) use chain::{Way, assume, credentials, region};

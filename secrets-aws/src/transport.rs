@@ -30,7 +30,7 @@ use crate::error::{self, config};
 use crate::tame::tame;
 
 /// The most that a source of credentials may answer.
-const MAX_CREDENTIALS: usize = 256 * 1024;
+pub(crate) const MAX_CREDENTIALS: usize = 256 * 1024;
 
 /// How many values one answer may hold.
 const MOST_VALUES: usize = 20;

@@ -10,6 +10,7 @@ use crate::error::config;
 use crate::login::container;
 use crate::login::instance::Instance;
 use crate::login::plan::{Base, plan};
+use crate::login::process;
 use crate::login::sts::Sts;
 use crate::settings::{Settings, absent, variable};
 use crate::source::Role;
@@ -138,6 +139,7 @@ async fn profile(way: Way<'_>) -> Result<Option<Credentials>> {
         Base::Keys { id, key, token } => {
             Credentials::new(id, key, token.map(ToOwned::to_owned), None, "secrets-aws")
         }
+        Base::Process { command, profile } => process::credentials(command, profile).await?,
         Base::WebIdentity { file } => {
             let role = roles.next().ok_or_else(|| {
                 Error::new(

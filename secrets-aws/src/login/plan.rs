@@ -22,6 +22,8 @@ pub(super) enum Base<'a> {
         key: &'a str,
         token: Option<&'a str>,
     },
+    /// What the program prints that a profile of this name has run.
+    Process { command: &'a str, profile: &'a str },
     /// The file of a token that STS takes.
     WebIdentity { file: &'a str },
 }
@@ -90,7 +92,7 @@ pub(super) fn plan<'a>(profiles: &'a Profiles, first: &'a str) -> Result<Option<
     }
 }
 
-fn base<'a>(profile: Profile<'a>, name: &str) -> Result<Option<Base<'a>>> {
+fn base<'a>(profile: Profile<'a>, name: &'a str) -> Result<Option<Base<'a>>> {
     if let Some(source) = profile.get("credential_source") {
         return named(source, name).map(Some);
     }
@@ -99,8 +101,11 @@ fn base<'a>(profile: Profile<'a>, name: &str) -> Result<Option<Base<'a>>> {
             return Err(unsupported(name, &format!("signs in through a browser ({key})")));
         }
     }
-    if profile.get("credential_process").is_some() {
-        return Err(unsupported(name, "runs a program (credential_process)"));
+    if let Some(command) = profile.get("credential_process") {
+        return Ok(Some(Base::Process {
+            command,
+            profile: name,
+        }));
     }
     keys(profile, name)
 }
@@ -171,7 +176,7 @@ fn lacks(name: &str, key: &str, with: &str) -> secrets_core::Error {
 fn unsupported(name: &str, does: &str) -> secrets_core::Error {
     config(format!(
         "the AWS profile {name} {does}, which is not supported: use keys, a role with a source_profile or credential_source, \
-         or a web identity; or take the session of another tool: aws configure export-credentials --profile {name} --format env",
+         a web identity or a credential_process; or take the session of another tool: aws configure export-credentials --profile {name} --format env",
         name = quoted(name)
     ))
 }
@@ -192,6 +197,7 @@ mod tests {
             Base::Environment => "environment".to_owned(),
             Base::Instance => "instance".to_owned(),
             Base::Keys { id, key, token } => format!("{id} {key} {}", token.unwrap_or("-")),
+            Base::Process { command, profile } => format!("{profile}: {command}"),
             Base::WebIdentity { file } => file.to_owned(),
         };
         let roles = plan.roles.iter().map(|role| {
@@ -212,6 +218,9 @@ mod tests {
             [profile instance]\ncredential_source = Ec2InstanceMetadata\n\
             [profile variables]\nrole_arn = r5\ncredential_source = Environment\n\
             [profile token]\nrole_arn = r6\nweb_identity_token_file = /token\n\
+            [profile program]\ncredential_process = \"/opt/my creds\" --user h # x\naws_access_key_id = A\n\
+            [profile over-program]\nrole_arn = r8\nsource_profile = program-alone\n\
+            [profile program-alone]\ncredential_process = creds\n\
             [profile over-token]\nrole_arn = r7\nsource_profile = token\n";
         for (name, expected) in [
             ("default", "nothing"),
@@ -223,6 +232,8 @@ mod tests {
             ("instance", "instance"),
             ("variables", "environment > r5 secrets-aws - None"),
             ("token", "/token > r6 secrets-aws - None"),
+            ("program", "program: \"/opt/my creds\" --user h"),
+            ("over-program", "program-alone: creds > r8 secrets-aws - None"),
             (
                 "over-token",
                 "/token > r6 secrets-aws - None > r7 secrets-aws - None",
@@ -238,7 +249,6 @@ mod tests {
             ("sso_session = s", "browser (sso_session)"),
             ("sso_start_url = s", "browser (sso_start_url)"),
             ("login_session = s", "browser (login_session)"),
-            ("credential_process = hunter2", "program (credential_process)"),
             (
                 "sso_session = s\naws_access_key_id = hunter2\naws_secret_access_key = hunter2",
                 "browser",

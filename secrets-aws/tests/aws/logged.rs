@@ -271,6 +271,101 @@ fn s1_s7_a_container_that_answers_nonsense_is_not_logged() {
     }
 }
 
+/// A profile whose program is this script, which complains loudly.
+#[cfg(unix)]
+fn program(scene: &Scene, script: &str) -> Variables {
+    let complaint = format!("echo {} >&2\n", scene.canary.expose());
+    let script = scene.file("script", &(complaint + script));
+    let line = format!(
+        "[default]\ncredential_process = /bin/sh {script} {}\n",
+        scene.canary.expose()
+    );
+    let mut variables = scene.variables();
+    variables.push(("AWS_CONFIG_FILE", scene.file("config", &line)));
+    variables
+}
+
+#[cfg(unix)]
+#[test]
+fn s1_credentials_that_a_program_prints_are_not_logged() {
+    let scene = Scene::new("program");
+    if alone(
+        "logged::s1_credentials_that_a_program_prints_are_not_logged",
+        || {
+            let (id, key) = scene.aws.user("app", ALL);
+            let script =
+                format!("echo '{{\"Version\":1,\"AccessKeyId\":\"{id}\",\"SecretAccessKey\":\"{key}\"}}'\n");
+            program(&scene, &script)
+        },
+    ) {
+        listen_and_read();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn s1_e5_s7_nothing_that_a_program_prints_is_printed() {
+    let scene = Scene::new("program-table");
+    let test = "logged::s1_e5_s7_nothing_that_a_program_prints_is_printed";
+    let ends = ["", "exit 3\n", "kill -9 $$\n"];
+    let outputs = |canary: &str| {
+        [
+            String::new(),
+            canary.to_owned(),
+            format!(r#"{{"{canary}":"{canary}"}}"#),
+            format!(r#"{{"Version":"{canary}"}}"#),
+            format!(r#"{{"Version":2,"AccessKeyId":"{canary}","SecretAccessKey":"{canary}"}}"#),
+            format!(r#"{{"Version":1,"AccessKeyId":"{canary}","SecretAccessKey":["{canary}"]}}"#),
+            format!(
+                r#"{{"Version":1,"AccessKeyId":"{canary}","SecretAccessKey":"{canary}","Expiration":"{canary}"}}"#
+            ),
+            format!(r#"{{"Version":1,"AccessKeyId":"{canary}","SecretAccessKey":"{canary}"#),
+        ]
+    };
+    if !alone(test, || {
+        // One after another, as a file says whose turn it is.
+        let mut script = String::new();
+        for (at, output) in outputs(scene.canary.expose()).iter().enumerate() {
+            for (and, end) in ends.iter().enumerate() {
+                writeln!(
+                    script,
+                    "if [ \"$(cat \"$TURN\")\" = {} ]; then printf '%s' '{output}'; {end}exit 0; fi",
+                    at * ends.len() + and
+                )
+                .unwrap();
+            }
+        }
+        let mut variables = program(&scene, &script);
+        variables.push(("TURN", scene.file("turn", "0")));
+        variables.push(("PATH", "/usr/bin:/bin".into()));
+        variables
+    }) {
+        return;
+    }
+    log::set_logger(&Listener).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let canary = Canary::of(std::env::var("CANARY").unwrap());
+    let mut kinds = std::collections::BTreeMap::new();
+    for turn in 0..outputs("").len() * ends.len() {
+        std::fs::write(std::env::var("TURN").unwrap(), turn.to_string()).unwrap();
+        let backend = backend();
+        let error = block_on(read(&backend, "a")).unwrap_err();
+        *kinds.entry(error.kind().to_string()).or_insert(0) += 1;
+        assert!(error.message().contains("credential_process"), "{error}");
+        let printed = format!("{error} {error:?} {error:#?} {:?} {backend:?}", error.cause());
+        assert_eq!(canary.find_in(&printed), None, "{printed}");
+    }
+    let kinds: Vec<_> = kinds.into_values().collect();
+    assert_eq!(kinds.iter().sum::<i32>(), 24);
+    assert!(
+        kinds.contains(&1) && kinds.contains(&23),
+        "one of another version: {kinds:?}"
+    );
+    for record in HEARD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        assert_eq!(canary.find_in(record), None, "{record}");
+    }
+}
+
 /// What each source may answer wrongly: statuses and bodies, with the canary.
 fn answers(canary: &str) -> Vec<(u16, String)> {
     let bodies = [

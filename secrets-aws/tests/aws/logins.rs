@@ -375,12 +375,11 @@ fn profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do() {
         "logins::profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do",
         || {
             std::fs::create_dir_all(&folder).unwrap();
-            let (config, trace) = (folder.join("config"), folder.join("ran"));
+            let config = folder.join("config");
             let text = format!(
                 "[profile sso]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_start_url = \
-                 https://x\n[profile program]\ncredential_process = touch {trace}\n[profile console]\nlogin_session = x\n\
-                 [profile over]\nrole_arn = {ROLE}\nsource_profile = sso\n",
-                trace = trace.display()
+                 https://x\n[profile console]\nlogin_session = x\n\
+                 [profile over]\nrole_arn = {ROLE}\nsource_profile = sso\n"
             );
             std::fs::write(&config, text).unwrap();
             vec![
@@ -390,13 +389,11 @@ fn profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do() {
         },
     );
     if !within {
-        assert!(!folder.join("ran").exists(), "no program is run");
         let _ = std::fs::remove_dir_all(folder);
         return;
     }
     for (profile, says) in [
         ("sso", "browser (sso_session)"),
-        ("program", "program (credential_process)"),
         ("console", "browser (login_session)"),
         ("over", "browser (sso_session)"),
         ("nobody", "no AWS profile `nobody`"),
@@ -406,6 +403,154 @@ fn profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do() {
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
         assert!(error.message().contains(says), "{error}");
     }
+}
+
+/// A folder with a script in it, whose path has a space, and a configuration whose profile `program` runs it.
+#[cfg(unix)]
+fn program(test: &str, script: &str, more: &str) -> (std::path::PathBuf, Vec<(&'static str, String)>) {
+    let folder = std::env::temp_dir().join(format!("secrets-aws-{test} {}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (file, config) = (folder.join("the script"), folder.join("config"));
+    std::fs::write(&file, script).unwrap();
+    let text = format!(
+        "[profile program]\ncredential_process = /bin/sh \"{}\" \"{}\" CANARY-argument\n{more}",
+        file.display(),
+        folder.join("trace").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let variables = vec![("AWS_CONFIG_FILE", config.to_str().unwrap().to_owned())];
+    (folder, variables)
+}
+
+#[cfg(unix)]
+#[test]
+fn a8_a_program_gives_the_credentials_that_a_role_is_assumed_with_at_each_login() {
+    let aws = fake();
+    let (id, key) = aws.user("app", &[("sts:AssumeRole", ROLE)]);
+    let script = format!(
+        "[ \"$2\" = CANARY-argument ] || exit 1\necho ran >> \"$1\"\n\
+         printf '{{\"Version\":1,\"AccessKeyId\":\"{id}\",\"SecretAccessKey\":\"{key}\"}}'\n"
+    );
+    let more = format!("[profile app]\nrole_arn = {ROLE}\nsource_profile = program\n");
+    let (folder, more) = program("process", &script, &more);
+    let within = alone(
+        "logins::a8_a_program_gives_the_credentials_that_a_role_is_assumed_with_at_each_login",
+        || {
+            let ended = Failure::new("secretsmanager.", 400).code("ExpiredTokenException");
+            aws.fail(ended.after(1).times(1));
+            let mut variables = to(&aws);
+            variables.extend(more);
+            variables
+        },
+    );
+    if within {
+        let backend = secrets_aws::SecretsManagerBackend::builder().profile("app");
+        let backend = backend.build().unwrap();
+        block_on(async {
+            assert_eq!(kind(&backend, "a").await, Ok(()));
+            assert_eq!(kind(&backend, "a").await, Ok(()), "after another login");
+        });
+        return;
+    }
+    let ran = std::fs::read_to_string(folder.join("trace")).unwrap();
+    let _ = std::fs::remove_dir_all(folder);
+    assert_eq!((ran.as_str(), aws.count("sts.AssumeRole")), ("ran\nran\n", 2));
+}
+
+#[cfg(unix)]
+#[test]
+fn a2_a_program_whose_credentials_have_ended_or_that_is_not_there_is_said_with_what_to_do() {
+    let test =
+        "logins::a2_a_program_whose_credentials_have_ended_or_that_is_not_there_is_said_with_what_to_do";
+    let script = "printf '{\"Version\":1,\"AccessKeyId\":\"CANARY\",\"SecretAccessKey\":\"CANARY\",\"Expiration\":\
+                  \"2001-01-01T00:00:00Z\"}'";
+    let (folder, variables) = program(
+        "process-ended",
+        script,
+        "[profile absent]\ncredential_process = /nonexistent/CANARY CANARY\n\
+         [profile folder]\ncredential_process = / CANARY\n\
+         [profile open]\ncredential_process = \"/bin/sh CANARY\n\
+         [profile much]\ncredential_process = /bin/sh -c 'while :; do echo CANARY-CANARY-CANARY-CANARY; done'\n",
+    );
+    let within = alone(test, || {
+        let mut all = variables;
+        all.push(("AWS_REGION", "eu-central-1".to_owned()));
+        all
+    });
+    if !within {
+        let _ = std::fs::remove_dir_all(folder);
+        return;
+    }
+    for (profile, kind, says) in [
+        ("program", ErrorKind::Unauthenticated, "ended already"),
+        ("absent", ErrorKind::InvalidConfig, "full path"),
+        ("folder", ErrorKind::InvalidConfig, "may not be run"),
+        ("open", ErrorKind::InvalidConfig, "quote"),
+        ("much", ErrorKind::Unauthenticated, "far more"),
+    ] {
+        let backend = secrets_aws::SecretsManagerBackend::builder().profile(profile);
+        let error = block_on(read(&backend.build().unwrap(), "a")).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(says), "{error}");
+        let printed = format!("{error} {error:?} {:?}", error.cause());
+        assert!(!printed.contains("CANARY"), "{printed}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a5_a_program_that_hangs_is_killed_when_the_login_is_over_or_its_backend_is_gone() {
+    let test = "logins::a5_a_program_that_hangs_is_killed_when_the_login_is_over_or_its_backend_is_gone";
+    // It becomes the program that hangs, so that there is no other to be left.
+    let (folder, variables) = program("process-hangs", "echo $$ > \"$1\"\nexec /bin/sleep 600\n", "");
+    let within = alone(test, || {
+        let mut all = variables;
+        all.push(("AWS_REGION", "eu-central-1".to_owned()));
+        all.push(("TRACE", folder.join("trace").to_str().unwrap().to_owned()));
+        all
+    });
+    if !within {
+        let _ = std::fs::remove_dir_all(folder);
+        return;
+    }
+    let trace = std::env::var("TRACE").unwrap();
+    let started = || std::fs::read_to_string(&trace).is_ok_and(|pid| pid.ends_with('\n'));
+    let lives = || {
+        let pid = std::fs::read_to_string(&trace).unwrap();
+        let probe = format!("kill -0 {pid} 2>/dev/null");
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", probe.trim()]).status().unwrap().success()
+    };
+    block_on(async {
+        let clock = secrets_core::FakeClock::new();
+        let build = || {
+            let builder = secrets_aws::SecretsManagerBackend::builder().profile("program");
+            builder
+                .clock(clock.clone())
+                .login_timeout(SECOND * 10)
+                .build()
+                .unwrap()
+        };
+        for dropped in [false, true] {
+            let _ = std::fs::remove_file(&trace);
+            let backend = Arc::new(build());
+            let reader = tokio::spawn({
+                let backend = backend.clone();
+                async move { kind(&*backend, "a").await }
+            });
+            wait_for(started).await;
+            assert!(lives());
+            if dropped {
+                reader.abort();
+                assert!(reader.await.unwrap_err().is_cancelled());
+                drop(backend);
+            } else {
+                clock.advance(SECOND * 10);
+                assert_eq!(reader.await.unwrap(), Err(ErrorKind::Timeout));
+            }
+            wait_for(|| !lives()).await;
+        }
+    });
 }
 
 #[test]
