@@ -459,9 +459,8 @@ fn a8_a_program_gives_the_credentials_that_a_role_is_assumed_with_at_each_login(
 
 #[cfg(unix)]
 #[test]
-fn a2_a_program_whose_credentials_have_ended_or_that_is_not_there_is_said_with_what_to_do() {
-    let test =
-        "logins::a2_a_program_whose_credentials_have_ended_or_that_is_not_there_is_said_with_what_to_do";
+fn a_program_that_gives_nothing_usable_is_said_with_what_to_do() {
+    let test = "logins::a_program_that_gives_nothing_usable_is_said_with_what_to_do";
     let script = "printf '{\"Version\":1,\"AccessKeyId\":\"CANARY\",\"SecretAccessKey\":\"CANARY\",\"Expiration\":\
                   \"2001-01-01T00:00:00Z\"}'";
     let (folder, variables) = program(
@@ -517,9 +516,9 @@ fn a5_a_program_that_hangs_is_killed_when_the_login_is_over_or_its_backend_is_go
     let started = || std::fs::read_to_string(&trace).is_ok_and(|pid| pid.ends_with('\n'));
     let lives = || {
         let pid = std::fs::read_to_string(&trace).unwrap();
-        let probe = format!("kill -0 {pid} 2>/dev/null");
+        let probe = format!("kill -0 {} 2>/dev/null", pid.trim());
         let mut shell = std::process::Command::new("/bin/sh");
-        shell.args(["-c", probe.trim()]).status().unwrap().success()
+        shell.args(["-c", &probe]).status().unwrap().success()
     };
     block_on(async {
         let clock = secrets_core::FakeClock::new();
