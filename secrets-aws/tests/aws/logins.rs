@@ -407,8 +407,8 @@ fn profiles_that_sign_in_elsewhere_are_refused_at_once_with_what_to_do() {
 
 /// A folder with a script in it, whose path has a space, and a configuration whose profile `program` runs it.
 #[cfg(unix)]
-fn program(test: &str, script: &str, more: &str) -> (std::path::PathBuf, Vec<(&'static str, String)>) {
-    let folder = std::env::temp_dir().join(format!("secrets-aws-{test} {}", std::process::id()));
+fn program(name: &str, script: &str, more: &str) -> (std::path::PathBuf, Vec<(&'static str, String)>) {
+    let folder = std::env::temp_dir().join(format!("secrets-aws-{name} {}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (file, config) = (folder.join("the script"), folder.join("config"));
     std::fs::write(&file, script).unwrap();
