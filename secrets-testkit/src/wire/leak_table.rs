@@ -19,7 +19,6 @@ use crate::{Canary, Failure, LeakSearch};
 pub struct LeakTable {
     canaries: Vec<Canary>,
     host: String,
-    name: SecretName,
     version: Option<Version>,
     statuses: Vec<u16>,
     bodies: Vec<String>,
@@ -44,7 +43,6 @@ impl LeakTable {
         Self {
             canaries: canaries.into_iter().collect(),
             host: "localhost".into(),
-            name: SecretName::new("app/canary").expect("it is a name"),
             version: None,
             statuses: vec![
                 200, 204, 302, 400, 401, 403, 404, 405, 408, 409, 412, 413, 418, 429, 472, 500, 501, 503, 599,
@@ -88,6 +86,7 @@ impl LeakTable {
         admit: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
     ) -> Result<Vec<ErrorKind>, Failure> {
         let mut search = LeakSearch::start(self.canaries.iter().cloned())?;
+        let name = SecretName::new("app/canary").map_err(|error| Failure::new(error.to_string()))?;
         let (ca, answer) = (TestCa::new(), Arc::new(Mutex::new((200, String::new()))));
         let server = self.serve(&ca, answer.clone(), admit);
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
@@ -101,7 +100,7 @@ impl LeakTable {
                 *answer.lock().unwrap_or_else(PoisonError::into_inner) = (*status, body.clone());
                 let backend = build(&endpoint)
                     .map_err(|error| Failure::new(format!("the backend was not built: {error}")))?;
-                search.ask(&backend, &self.name, self.version.as_ref()).await;
+                search.ask(&backend, &name, self.version.as_ref()).await;
                 search.shut_down(&backend).await;
                 let found = search.search();
                 found.map_err(|failure| {
