@@ -24,7 +24,7 @@ pub(crate) fn tame(
         (Some("BatchGetSecretValue"), true) => batch(&body).unwrap_or(body),
         (Some(_), true) => body,
         (Some(_), false) => refusal(header, &body),
-        (None, true) => Zeroizing::new(assumed(&body).unwrap_or_default()),
+        (None, true) => assumed(&body).unwrap_or_default(),
         (None, false) => Zeroizing::new(xml_refusal(&body).unwrap_or_default()),
     }
 }
@@ -177,7 +177,7 @@ fn xml_refusal(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The credentials of either call of STS, and nothing else; `None` when it is not whole.
-fn assumed(body: &[u8]) -> Option<Vec<u8>> {
+fn assumed(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = std::str::from_utf8(body).ok()?;
     let call = if text.contains("<AssumeRoleWithWebIdentityResult>") {
         "AssumeRoleWithWebIdentity"
@@ -185,26 +185,22 @@ fn assumed(body: &[u8]) -> Option<Vec<u8>> {
         "AssumeRole"
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-.:".contains(&byte);
-    let field = |name: &str| {
-        let value = element(text, name).filter(|value| value.bytes().all(plain))?;
-        Some(format!("<{name}>{value}</{name}>"))
-    };
     // Where the end is none, the SDK quotes it.
     let end = element(text, "Expiration")?;
     DateTime::from_str(end, Format::DateTimeWithOffset).ok()?;
-    let fields = Zeroizing::new(
-        ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"]
-            .into_iter()
-            .map(field)
-            .collect::<Option<String>>()?,
-    );
-    Some(
-        format!(
-            "<{call}Response><{call}Result><Credentials>{}</Credentials></{call}Result></{call}Response>",
-            *fields
-        )
-        .into_bytes(),
-    )
+    let open = format!("<{call}Response><{call}Result><Credentials>");
+    let close = format!("</Credentials></{call}Result></{call}Response>");
+    // Its elements are some of the body's: it never grows, which would leave credentials behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(open.len() + body.len() + close.len()));
+    out.extend_from_slice(open.as_bytes());
+    for name in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"] {
+        let value = element(text, name).filter(|value| value.bytes().all(plain))?;
+        for part in ["<", name, ">", value, "</", name, ">"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    out.extend_from_slice(close.as_bytes());
+    Some(out)
 }
 
 #[cfg(test)]
